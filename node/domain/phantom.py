@@ -1,0 +1,96 @@
+"""Calibration phantoms, what is read from them, and the calibration that follows."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+Material = Literal["K2HPO4", "CaHA", "CaCO3"]
+
+
+@dataclass(frozen=True, slots=True)
+class RodModel:
+    """One rod as its certificate describes it."""
+
+    name: str
+    density_mg_cm3: float
+    """Equivalent density of the phantom's material (may be negative for K2HPO4-equivalent rods)."""
+    water_density_mg_cm3: float | None = None
+    """Water-equivalent density; only for K2HPO4-equivalent (Mindways) rods."""
+
+
+@dataclass(frozen=True, slots=True)
+class PhantomModel:
+    """One physical phantom: a file ``config/phantoms/<id>.toml``. Unknown geometry is ``None``."""
+
+    id: str
+    model: str
+    serial: str | None
+    material: Material
+    rods: tuple[RodModel, ...]
+    """In order across the slab (left to right or mirrored: the detector accepts both)."""
+    rod_diameter_mm: float | None = None
+    rod_pitch_mm: float | None = None
+    slab_width_mm: float | None = None
+    slab_thickness_mm: float | None = None
+    slab_length_mm: float | None = None
+    base_density_mg_cm3: float | None = None
+    """Density of the base plate where it is itself a standard (Chinese four-point slab: 0)."""
+    certificate_date: str | None = None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class RodReading:
+    """One rod as read from the scan."""
+
+    rod: RodModel
+    hu_mean: float
+    hu_sd: float
+    """Standard deviation of the single voxels used."""
+    voxels: int
+    centre_lps_mm: tuple[float, float, float]
+    """Centre of the part of the rod that was read."""
+    radius_mm: float
+    slice_centres_lps_mm: NDArray[np.float64]
+    """Shape (n, 3): rod centre in each slice used."""
+    slice_hu_mean: NDArray[np.float64]
+    """Shape (n,): mean of each slice used."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class PhantomFit:
+    """The phantom that was found, and its rods."""
+
+    phantom: PhantomModel
+    rods: tuple[RodReading, ...]
+    """In the order of ``phantom.rods``; a readable base plate comes last, as a rod named "base"."""
+    confidence: float
+    evidence: str
+    """How it was found and why it is this one, in a sentence."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Calibration:
+    """density_mg_cm3 = (HU − beta_ct) / sigma_ct, in the phantom's own material.
+
+    Only ``imaging.calibration`` makes one, and it refuses a bad fit.
+    """
+
+    material: Material
+    sigma_ct: float
+    """HU per mg/cm³."""
+    beta_ct: float
+    """HU of zero density."""
+    covariance: NDArray[np.float64]
+    """(2, 2) of (sigma_ct, beta_ct)."""
+    r_squared: float
+    rms_residual_hu: float
+    residuals_hu: tuple[float, ...]
+    """One for each rod of the fit, in its order."""
+
+    def density_mg_cm3(self, hu: float) -> float:
+        """Density of a region with mean attenuation ``hu``."""
+        return (hu - self.beta_ct) / self.sigma_ct

@@ -1,0 +1,145 @@
+"""The vertebral column: where each vertebra lies, what it is called, and how sure that is."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from node.domain.volume import Mask
+
+LEVELS: tuple[str, ...] = (
+    *(f"C{n}" for n in range(1, 8)),
+    *(f"T{n}" for n in range(1, 14)),
+    *(f"L{n}" for n in range(1, 7)),
+    "S1",
+)
+"""Names from head to foot; T13 and L6 exist in some people."""
+
+Point = tuple[float, float, float]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Frame:
+    """A vertebra's own axes: unit vectors in LPS, right-handed as (left, posterior, superior)."""
+
+    centre_lps_mm: NDArray[np.float64]
+    """(3,): centroid of the vertebral body."""
+    left: NDArray[np.float64]
+    posterior: NDArray[np.float64]
+    superior: NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True)
+class Anchor:
+    """One independent way in which levels were counted."""
+
+    name: Literal["ribs", "sacrum", "first-rib", "shape", "prior-study"]
+    level_of_first: str | None
+    """What this anchor alone would call the uppermost vertebra found."""
+    evidence: str
+
+
+@dataclass(frozen=True, slots=True)
+class LevelAssignment:
+    """How the names were decided."""
+
+    anchors: tuple[Anchor, ...]
+    agreement: Literal["agree", "single", "conflict", "none"]
+    rib_pairs_seen: int
+    confidence: float
+    """Probability that L1 is what is called L1."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class VertebraSeed:
+    """A vertebra found and named, not yet delineated."""
+
+    level: str
+    confidence: float
+    """That the name is right, 0 to 1."""
+    frame: Frame
+    """Centre within a few mm of the body centroid; axes within about 10 degrees."""
+    height_mm: float
+    """Distance between the neighbouring disc centres, less the disc: approximate body height."""
+    width_mm: float
+    depth_mm: float
+    complete: bool
+    """False when the scan ends in it."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class SpineMap:
+    """All vertebrae found, head to foot."""
+
+    seeds: tuple[VertebraSeed, ...]
+    assignment: LevelAssignment
+    canal_centres_lps_mm: NDArray[np.float64]
+    """(n, 3): centre of the spinal canal, head to foot."""
+
+
+@dataclass(frozen=True, slots=True)
+class Heights:
+    """Body heights between the outer endplate surfaces in the mid-sagittal plane, with their end points."""
+
+    anterior_mm: float
+    middle_mm: float
+    posterior_mm: float
+    points_lps_mm: tuple[Point, Point, Point, Point, Point, Point]
+    """Anterior superior, anterior inferior, middle superior, middle inferior, posterior superior, posterior inferior."""
+
+
+@dataclass(frozen=True, slots=True)
+class Deformity:
+    """A candidate for review, never a diagnosis (Genant 1993 grades: 20, 25, 40 % loss)."""
+
+    type: Literal["none", "wedge", "biconcave", "crush"]
+    loss_percent: float
+    genant_grade: Literal[0, 1, 2, 3]
+    confidence: float
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Vertebra:
+    """A vertebra found, named and delineated."""
+
+    level: str
+    confidence: float
+    complete: bool
+    frame: Frame
+    body: Mask
+    """The vertebral body without posterior elements."""
+    heights: Heights | None
+    """None where the body is incomplete or its endplates cannot be seen."""
+    deformity: Deformity | None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Voi:
+    """The trabecular volume of interest of one vertebra, and its attenuation."""
+
+    mask: Mask
+    centre_lps_mm: Point
+    volume_mm3: float
+    hu_mean: float
+    hu_sd: float
+    standard_error_hu: float
+    """Of the mean: noise (correlated) and sensitivity to ±1 mm shifts, 1 sigma."""
+    exclusion: str | None
+    """Why this vertebra must not enter a mean (fracture, metal, cement, lesion, ...); None when it may."""
+    exclusion_message: str | None = None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Reformat:
+    """A stack of parallel images through the volume, in patient coordinates."""
+
+    name: Literal["sagittal"]
+    hu: NDArray[np.int16]
+    """(images, rows, columns), read-only."""
+    affine_lps_mm: NDArray[np.float64]
+    """(4, 4): (image, row, column, 1) → LPS mm."""
+    thickness_mm: float
+    """Thickness that each image averages."""
