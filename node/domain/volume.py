@@ -40,9 +40,7 @@ class Volume:
 
     def __post_init__(self) -> None:
         if self.hu.ndim != 3 or self.affine_lps_mm.shape != (4, 4):
-            raise ValueError(
-                f"hu must be 3-D and affine 4x4, not {self.hu.shape}, {self.affine_lps_mm.shape}"
-            )
+            raise ValueError(f"hu must be 3-D and affine 4x4, not {self.hu.shape}, {self.affine_lps_mm.shape}")
         if len(self.sources) != self.hu.shape[0]:
             raise ValueError(f"{len(self.sources)} sources for {self.hu.shape[0]} slices")
         self.hu.flags.writeable = False
