@@ -1,0 +1,105 @@
+"""The outer surfaces of the two endplates as height maps over the body's footprint."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.ndimage import gaussian_filter, map_coordinates
+
+from node.domain.volume import Volume
+from node.imaging.spine.bodyframe import Pose, clipped, sample
+from node.imaging.spine.column import Plane
+from node.imaging.spine.surfaces import least_cost_surface, outward_fall
+
+Floats = NDArray[np.float64]
+Floats32 = NDArray[np.float32]
+
+STEP_MM = 0.5
+REACH_MM = 6.5
+OFFSETS_MM = np.arange(-REACH_MM, REACH_MM + 0.1, STEP_MM)
+COLUMNS, ROWS = 33, 27
+MARGIN = 1.2
+"""The maps reach this much beyond the body's half width and half depth."""
+EDGE_SIGMA_MM = 0.8
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class HeightMap:
+    """z of a surface over a regular (x, y) grid in local mm; constant beyond its border."""
+
+    x: Floats
+    y: Floats
+    z: Floats
+    """(len(x), len(y))."""
+
+    @classmethod
+    def of_plane(cls, plane: Plane, pose: Pose) -> HeightMap:
+        """A plane over a pose's footprint."""
+        x, y = map_axes(pose)
+        return cls(x, y, plane.at(x[:, None], y[None, :]))
+
+    def at(self, x: Floats, y: Floats) -> Floats:
+        """Height at (x, y), linear between the grid's points."""
+        u = (x - self.x[0]) / (self.x[1] - self.x[0])
+        v = (y - self.y[0]) / (self.y[1] - self.y[0])
+        out: Floats = map_coordinates(self.z, [u, v], order=1, mode="nearest")
+        return out
+
+
+def map_axes(pose: Pose) -> tuple[Floats, Floats]:
+    """Grid of a height map over the footprint."""
+    return (
+        np.linspace(-0.5, 0.5, COLUMNS) * MARGIN * pose.width,
+        np.linspace(-0.5, 0.5, ROWS) * MARGIN * pose.depth,
+    )
+
+
+def find_endplates(
+    volume: Volume, poses: list[Pose], starts: list[tuple[HeightMap, HeightMap]], footprints: list[Floats]
+) -> list[tuple[HeightMap, HeightMap]]:
+    """Return (superior, inferior) outer surfaces near ``starts``.
+
+    ``footprints``: for each pose the weight (columns, rows) with which a place counts; 0 beyond the rim.
+    """
+    costs, profiles = [], []
+    for pose, pair, weight in zip(poses, starts, footprints, strict=True):
+        for start, outward in zip(pair, (1.0, -1.0), strict=True):
+            profile = _profiles(volume, pose, start, outward)
+            profiles.append(profile)
+            costs.append(_cost(profile, weight))
+    jumps = 0.05 * np.arange(5) ** 1.5
+    place = least_cost_surface(np.stack(costs), jumps)
+    surfaces = []
+    for n, (pair, weight) in enumerate(zip(starts, footprints, strict=True)):
+        maps = []
+        for side, outward in enumerate((1.0, -1.0)):
+            offset = OFFSETS_MM[0] + STEP_MM * place[2 * n + side].astype(np.float64)
+            offset = gaussian_filter(offset, 0.7)
+            offset -= blur_bias(profiles[2 * n + side], offset, weight)
+            start = pair[side]
+            maps.append(HeightMap(start.x, start.y, start.z + outward * offset))
+        surfaces.append((maps[0], maps[1]))
+    return surfaces
+
+
+def _profiles(volume: Volume, pose: Pose, start: HeightMap, outward: float) -> Floats32:
+    """(columns, rows, offsets), from inside to outside."""
+    z = start.z[..., None] + outward * OFFSETS_MM
+    x, y, z = np.broadcast_arrays(start.x[:, None, None], start.y[None, :, None], z)
+    return clipped(sample(volume, pose, np.stack([x, y, z], axis=-1)))
+
+
+def _cost(profiles: Floats32, weight: Floats) -> Floats32:
+    fall = outward_fall(gaussian_filter(profiles, (0.8, 0.8, 0.0)), EDGE_SIGMA_MM / STEP_MM)
+    inside = weight > 0.5
+    reference = max(float(np.percentile(fall[inside].max(axis=-1), 60)), 5.0) if inside.any() else 50.0
+    score = np.clip(fall / reference, -0.5, 1.2)
+    cost = weight[..., None] * (-score + 0.15 * (OFFSETS_MM / 5.0) ** 2)
+    return np.asarray(cost, dtype=np.float32)
+
+
+def blur_bias(profiles: Floats32, offset: Floats, weight: Floats) -> float:
+    """Distance by which blur carries the steepest fall beyond the true outer surface."""
+    return 0.0
