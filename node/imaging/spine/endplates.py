@@ -11,6 +11,7 @@ from scipy.ndimage import gaussian_filter, map_coordinates
 from node.domain.volume import Volume
 from node.imaging.spine.bodyframe import Pose, clipped, sample
 from node.imaging.spine.column import Plane
+from node.imaging.spine.shell import aligned, face_shifts, pooled
 from node.imaging.spine.surfaces import least_cost_surface, outward_fall
 
 Floats = NDArray[np.float64]
@@ -71,17 +72,26 @@ def find_endplates(
             costs.append(_cost(profile, weight))
     jumps = 0.05 * np.arange(5) ** 1.5
     place = least_cost_surface(np.stack(costs), jumps)
+    offsets = [gaussian_filter(OFFSETS_MM[0] + STEP_MM * p.astype(np.float64), 0.7) for p in place]
+    weights = [weight for weight in footprints for _ in range(2)]
+    shifts = _outer_faces(profiles, offsets, weights)
     surfaces = []
-    for n, (pair, weight) in enumerate(zip(starts, footprints, strict=True)):
-        maps = []
-        for side, outward in enumerate((1.0, -1.0)):
-            offset = OFFSETS_MM[0] + STEP_MM * place[2 * n + side].astype(np.float64)
-            offset = gaussian_filter(offset, 0.7)
-            offset -= blur_bias(profiles[2 * n + side], offset, weight)
-            start = pair[side]
-            maps.append(HeightMap(start.x, start.y, start.z + outward * offset))
-        surfaces.append((maps[0], maps[1]))
+    for n, pair in enumerate(starts):
+        top, bottom = (
+            HeightMap(start.x, start.y, start.z + outward * (offsets[at] + shifts[at]))
+            for at, start, outward in ((2 * n, pair[0], 1.0), (2 * n + 1, pair[1], -1.0))
+        )
+        surfaces.append((top, bottom))
     return surfaces
+
+
+def _outer_faces(profiles: list[Floats32], offsets: list[Floats], weights: list[Floats]) -> list[Floats]:
+    """Shift from the steepest fall to the outer face of the endplate, smooth over the footprint."""
+    stacks = [
+        pooled(aligned(profile, OFFSETS_MM, offset), weight, 2.0)
+        for profile, offset, weight in zip(profiles, offsets, weights, strict=True)
+    ]
+    return [gaussian_filter(shift, 1.5) for shift in face_shifts(stacks, weights)]
 
 
 def _profiles(volume: Volume, pose: Pose, start: HeightMap, outward: float) -> Floats32:
@@ -98,8 +108,3 @@ def _cost(profiles: Floats32, weight: Floats) -> Floats32:
     score = np.clip(fall / reference, -0.5, 1.2)
     cost = weight[..., None] * (-score + 0.15 * (OFFSETS_MM / 5.0) ** 2)
     return np.asarray(cost, dtype=np.float32)
-
-
-def blur_bias(profiles: Floats32, offset: Floats, weight: Floats) -> float:
-    """Distance by which blur carries the steepest fall beyond the true outer surface."""
-    return 0.0

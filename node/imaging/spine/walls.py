@@ -11,6 +11,7 @@ from scipy.ndimage import gaussian_filter, map_coordinates
 from node.domain.volume import Volume
 from node.imaging.spine.bodyframe import Pose, clipped, sample
 from node.imaging.spine.endplates import HeightMap
+from node.imaging.spine.shell import WINDOW_MM, WINDOW_STEP_MM, aligned, face_shifts, pooled
 from node.imaging.spine.surfaces import least_cost_surface, outward_fall
 
 Floats = NDArray[np.float64]
@@ -47,18 +48,32 @@ def find_walls(
     volume: Volume, poses: list[Pose], ends: list[tuple[HeightMap, HeightMap]], expected: list[Floats]
 ) -> list[Wall]:
     """Return the side wall of each body between its endplates, near the ``expected`` radii (THETA, ZETA)."""
-    costs = [
-        _cost(_profiles(volume, pose, pair, prior))
-        for pose, pair, prior in zip(poses, ends, expected, strict=True)
+    profiles = [
+        _profiles(volume, pose, pair, prior) for pose, pair, prior in zip(poses, ends, expected, strict=True)
     ]
     jumps = 0.06 * np.arange(5) ** 1.5
-    place = least_cost_surface(np.stack(costs), jumps, closed_rows=True)
-    walls = []
-    for prior, positions in zip(expected, place, strict=True):
-        offset = OFFSETS_MM[0] + STEP_MM * positions.astype(np.float64)
-        offset = gaussian_filter(offset, 0.7, mode=("wrap", "nearest"))
-        walls.append(Wall(np.maximum(prior + offset, 2.0)))
-    return walls
+    place = least_cost_surface(np.stack([_cost(profile) for profile in profiles]), jumps, closed_rows=True)
+    offsets = [
+        gaussian_filter(OFFSETS_MM[0] + STEP_MM * p.astype(np.float64), 0.7, mode=("wrap", "nearest")) for p in place
+    ]
+    shifts = _outer_faces(profiles, offsets)
+    return [
+        Wall(np.maximum(prior + offset + shift, 2.0))
+        for prior, offset, shift in zip(expected, offsets, shifts, strict=True)
+    ]
+
+
+def _outer_faces(profiles: list[Floats32], offsets: list[Floats]) -> list[Floats]:
+    """Shift from the steepest fall to the outer face of the wall; places without an edge follow their neighbours."""
+    stacks, weights = [], []
+    for profile, offset in zip(profiles, offsets, strict=True):
+        lined_up = aligned(profile, OFFSETS_MM, offset)
+        middle = lined_up.shape[-1] - round(WINDOW_MM[1] / WINDOW_STEP_MM) - 1
+        drop = lined_up[..., middle - 3 : middle].mean(axis=-1) - lined_up[..., middle + 1 : middle + 4].mean(axis=-1)
+        weight = np.clip(drop / max(float(np.percentile(drop, 60)), 5.0), 0.02, 1.0).astype(np.float64)
+        weights.append(weight)
+        stacks.append(pooled(lined_up, weight, 1.5, closed_rows=True))
+    return [gaussian_filter(shift, 1.5, mode=("wrap", "nearest")) for shift in face_shifts(stacks, weights)]
 
 
 def flared(waist: Floats) -> Floats:
