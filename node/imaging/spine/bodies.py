@@ -16,7 +16,7 @@ from node.domain.spine import Heights, Point, SpineMap, Vertebra, VertebraSeed
 from node.domain.volume import Mask, Volume
 from node.imaging.spine.alignment import to_midline, waist_outline
 from node.imaging.spine.bodyframe import Pose
-from node.imaging.spine.column import Plane, endplate_planes
+from node.imaging.spine.endplate_planes import Plane, endplate_planes
 from node.imaging.spine.endplates import HeightMap, find_endplates
 from node.imaging.spine.walls import THETA, ZETA, Wall, find_walls, flared
 

@@ -10,7 +10,7 @@ from scipy.ndimage import gaussian_filter, map_coordinates
 
 from node.domain.volume import Volume
 from node.imaging.spine.bodyframe import Pose, clipped, sample
-from node.imaging.spine.column import Plane
+from node.imaging.spine.endplate_planes import Plane
 from node.imaging.spine.shell import aligned, face_shifts, pooled
 from node.imaging.spine.surfaces import least_cost_surface, outward_fall
 
