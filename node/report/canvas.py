@@ -22,7 +22,9 @@ Colour = tuple[int, int, int]
 class Canvas:
     """One plane of attenuation, windowed, with square millimetres, and captions below it."""
 
-    def __init__(self, hu: NDArray[np.int16], raster: Raster, window_hu: tuple[float, float], fit: tuple[int, int]) -> None:
+    def __init__(
+        self, hu: NDArray[np.int16], raster: Raster, window_hu: tuple[float, float], fit: tuple[int, int]
+    ) -> None:
         """``window_hu``: (centre, width); ``fit``: largest (width, height) in pixels."""
         self._raster = raster
         across = float(np.linalg.norm(raster.along_row_mm))
