@@ -41,8 +41,8 @@ class _Found:
 def collect(paths: Iterable[Path], scratch: Path) -> tuple[tuple[Series, ...], tuple[Skipped, ...]]:
     """Find all DICOM series under ``paths``; nothing in the files stops the search.
 
-    Zips are unpacked into the folder ``scratch``, which the caller owns and the series then refer to; names inside a zip
-    are never used as paths. Series come in order of their UIDs.
+    Zips are unpacked into the folder ``scratch``, which the caller owns and the series then refer to; names inside it
+    are never used as paths. Series come in order of their UIDs. Raises ``OSError`` when ``scratch`` cannot be written.
     """
     skipped: list[Skipped] = []
     by_series: dict[tuple[str, str], dict[tuple[str, str], StoredInstance]] = defaultdict(dict)
@@ -104,27 +104,27 @@ def _is_zip(path: Path) -> bool:
 
 
 def _unpacked(archive: Path, scratch: Path, skipped: list[Skipped]) -> Iterator[_Found]:
+    """Members of a zip. A damaged one is skipped; a full disk is not, since half a series must not be measured."""
     try:
-        with zipfile.ZipFile(archive) as bundle:
-            members = [member for member in bundle.infolist() if not member.is_dir()]
-            size = sum(member.file_size for member in members)
-            if len(members) > MAX_MEMBERS or size > MAX_UNPACKED_BYTES:
-                skipped.append(
-                    Skipped(str(archive), f"it would unpack to {len(members)} files of {size} bytes: too much")
-                )
-                return
-            folder = _new_folder(scratch)
-            for number, member in enumerate(members):
-                name = f"{archive}:{member.filename}"
-                target = folder / f"{number:06d}"
-                try:
-                    _extract(bundle, member, target)
-                except (zipfile.BadZipFile, zlib.error, RuntimeError, NotImplementedError, EOFError) as error:
-                    skipped.append(Skipped(name, f"it cannot be unpacked ({error})"))
-                    continue
+        bundle = zipfile.ZipFile(archive)
+    except (zipfile.BadZipFile, NotImplementedError) as error:
+        skipped.append(Skipped(str(archive), f"it cannot be unpacked ({error})"))
+        return
+    with bundle:
+        members = [member for member in bundle.infolist() if not member.is_dir()]
+        size = sum(member.file_size for member in members)
+        if len(members) > MAX_MEMBERS or size > MAX_UNPACKED_BYTES:
+            skipped.append(Skipped(str(archive), f"it would unpack to {len(members)} files of {size} bytes: too much"))
+            return
+        folder = _new_folder(scratch)
+        for number, member in enumerate(members):
+            name, target = f"{archive}:{member.filename}", folder / f"{number:06d}"
+            try:
+                _extract(bundle, member, target)
+            except (zipfile.BadZipFile, zlib.error, RuntimeError, NotImplementedError, EOFError) as error:
+                skipped.append(Skipped(name, f"it cannot be unpacked ({error})"))
+            else:
                 yield _Found(target, name)
-    except (zipfile.BadZipFile, OSError) as error:
-        skipped.append(Skipped(str(archive), f"it cannot be unpacked ({_sentence(error)})"))
 
 
 def _extract(bundle: zipfile.ZipFile, member: zipfile.ZipInfo, target: Path) -> None:
