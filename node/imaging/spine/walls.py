@@ -48,9 +48,7 @@ def find_walls(
     volume: Volume, poses: list[Pose], ends: list[tuple[HeightMap, HeightMap]], expected: list[Floats]
 ) -> list[Wall]:
     """Return the side wall of each body between its endplates, near the ``expected`` radii (THETA, ZETA)."""
-    profiles = [
-        _profiles(volume, pose, pair, prior) for pose, pair, prior in zip(poses, ends, expected, strict=True)
-    ]
+    profiles = [_profiles(volume, pose, pair, prior) for pose, pair, prior in zip(poses, ends, expected, strict=True)]
     jumps = 0.06 * np.arange(5) ** 1.5
     place = least_cost_surface(np.stack([_cost(profile) for profile in profiles]), jumps, closed_rows=True)
     offsets = [
@@ -94,7 +92,9 @@ def _profiles(volume: Volume, pose: Pose, ends: tuple[HeightMap, HeightMap], pri
 
 
 def _cost(profiles: Floats32) -> Floats32:
-    fall = outward_fall(gaussian_filter(profiles, (0.6, 0.6, 0.0), mode=("wrap", "nearest", "nearest")), EDGE_SIGMA_MM / STEP_MM)
+    fall = outward_fall(
+        gaussian_filter(profiles, (0.6, 0.6, 0.0), mode=("wrap", "nearest", "nearest")), EDGE_SIGMA_MM / STEP_MM
+    )
     reference = max(float(np.percentile(fall.max(axis=-1), 60)), 5.0)
     score = np.clip(fall / reference, -0.5, 1.2)
     spread = np.where(_pedicle_sector(), 2.0, 4.0)[..., None]
