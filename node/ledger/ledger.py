@@ -110,6 +110,11 @@ class Ledger:
         with self._database.write() as connection:
             shipments.record(connection, self.now(), shipment, sop_instance_uid, attempt)
 
+    def postpone(self, shipment: Shipment, sop_instance_uid: str, until: float) -> None:
+        """Hold an object back that has not been tried."""
+        with self._database.write() as connection:
+            shipments.postpone(connection, shipment, sop_instance_uid, until)
+
     # Looking
 
     def status(self, limit: int | None = None, states: tuple[State, ...] = ()) -> list[SeriesStatus]:

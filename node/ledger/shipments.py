@@ -70,10 +70,7 @@ def _object(row: Any) -> OutgoingDelivery:
 def record(connection: sa.Connection, at: float, shipment: Shipment, sop_instance_uid: str, attempt: Attempt) -> None:
     """Record one attempt, and where the series stands after it. An object once accepted stays accepted."""
     table = schema.deliveries
-    answered = attempt.state is DeliveryState.REFUSED or (
-        attempt.status is not None and attempt.next_attempt_at is None
-    )
-    refused = 1 if answered and attempt.state not in ACCEPTED_DELIVERIES else 0
+    refused = 1 if attempt.state in (DeliveryState.REFUSED, DeliveryState.FAILED) else 0
     values: dict[str, Any] = {
         "state": attempt.state.value,
         "attempts": table.c.attempts + 1,
@@ -106,6 +103,21 @@ def record(connection: sa.Connection, at: float, shipment: Shipment, sop_instanc
             error=attempt.error,
         )
     _conclude(connection, at, shipment)
+
+
+def postpone(connection: sa.Connection, shipment: Shipment, sop_instance_uid: str, until: float) -> None:
+    """Hold an object back that has not been tried."""
+    table = schema.deliveries
+    connection.execute(
+        table.update()
+        .where(
+            table.c.job_id == shipment.job_id,
+            table.c.destination == shipment.destination,
+            table.c.sop_instance_uid == sop_instance_uid,
+            table.c.state.in_(_OPEN),
+        )
+        .values(next_attempt_at=until)
+    )
 
 
 def _conclude(connection: sa.Connection, at: float, shipment: Shipment) -> None:
