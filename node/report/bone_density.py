@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import highdicom as hd
 from highdicom.sr import RelationshipTypeValues as Relation
-from pydicom.dataset import Dataset
+from highdicom.sr.value_types import ContentItem
 
 from node.domain.findings import BoneDensity, Findings
 from node.domain.job import Provenance
@@ -63,7 +63,7 @@ def content(report: Report) -> hd.sr.ContainerContentItem:
     root = hd.sr.ContainerContentItem(
         name=items.concept(document.title_refused if report.refused else document.title), template_id="1500"
     )
-    tree: list[Dataset] = [
+    tree: list[ContentItem] = [
         *hd.sr.LanguageOfContentItemAndDescendants(items.concept(template.language)),
         *_observer(report),
         items.code(_PROCEDURE_REPORTED, document.procedure, Relation.HAS_CONCEPT_MOD),
@@ -95,7 +95,7 @@ def _image_library(report: Report, used: list[Region]) -> hd.sr.ContainerContent
 
     Never absent: some viewers fail without it. Never the whole series: it would fill the report.
     """
-    library: list[Dataset] = [
+    library: list[ContentItem] = [
         items.code(_MODALITY, _CT, Relation.HAS_ACQ_CONTEXT),
     ]
     frame_of_reference = report.findings.header.frame_of_reference_uid
@@ -127,9 +127,9 @@ def _image_library(report: Report, used: list[Region]) -> hd.sr.ContainerContent
     return items.container(_LIBRARY, [items.container(_LIBRARY_GROUP, library)])
 
 
-def _groups(report: Report) -> tuple[list[Dataset], list[Region]]:
-    """All measurement groups, and the regions they lie on: densities, their mean, then heights."""
-    groups: list[Dataset] = []
+def _groups(report: Report) -> tuple[list[ContentItem], list[Region]]:
+    """All measurement groups, and the regions they lie on: the mean, its vertebrae, then heights."""
+    groups: list[ContentItem] = []
     used: list[Region] = []
     of_level: dict[str, tuple[Region, ...]] = {}
     for vertebra in report.findings.vertebrae:
@@ -142,7 +142,7 @@ def _groups(report: Report) -> tuple[list[Dataset], list[Region]]:
         groups.extend(_voi_group(report, vertebra, voi, regions))
         used.extend(regions)
     if not report.refused and report.findings.mean_vbmd_mg_cm3 is not None:
-        groups.extend(_mean_group(report, of_level))
+        groups[:0] = _mean_group(report, of_level)
     for vertebra in report.findings.vertebrae:
         if vertebra.heights is None:
             continue
@@ -198,7 +198,7 @@ def _printed_density(report: Report, density: BoneDensity) -> dict[str, str]:
     }
 
 
-def _inclusion(report: Report, voi: Voi, density: BoneDensity | None) -> Iterator[Dataset]:
+def _inclusion(report: Report, voi: Voi, density: BoneDensity | None) -> Iterator[ContentItem]:
     """Whether the vertebra enters the mean, and why not."""
     concepts, values = report.template.concepts, report.template.values["included"]
     if density is not None:
@@ -265,7 +265,7 @@ def _body_group(report: Report, vertebra: Vertebra, regions: tuple[Region, ...])
         items.number(numbers["height_middle"], heights.middle_mm),
         items.number(numbers["height_posterior"], heights.posterior_mm),
     ]
-    answers: list[Dataset] = []
+    answers: list[ContentItem] = []
     if deformity is not None:
         measurements.append(items.number(numbers["height_loss"], deformity.loss_percent))
         answers = [
@@ -277,7 +277,7 @@ def _body_group(report: Report, vertebra: Vertebra, regions: tuple[Region, ...])
         tracking_uid=report.uids.uid("body", vertebra.level),
         finding=template.findings["body"],
         site=template.site(vertebra.level),
-        algorithm=_algorithm(report),
+        algorithm=_algorithm(report, calibrated=False),
         regions=regions,
         measurements=measurements,
         answers=answers,
@@ -297,17 +297,16 @@ def _method(report: Report) -> Coded:
     return report.template.values["method"][_material(report)]
 
 
-def _algorithm(report: Report) -> hd.sr.AlgorithmIdentification:
+def _algorithm(report: Report, calibrated: bool = True) -> hd.sr.AlgorithmIdentification:
     """Name, version and parameters (TID 4019): enough to make a number again."""
     return hd.sr.AlgorithmIdentification(
         name=report.template.document.algorithm,
         version=report.provenance.software_version,
-        parameters=list(_parameters(report)),
+        parameters=[f"configuration = {report.provenance.config_digest}", *(_parameters(report) if calibrated else ())],
     )
 
 
 def _parameters(report: Report) -> Iterator[str]:
-    yield f"configuration = {report.provenance.config_digest}"
     findings, header = report.findings, report.findings.header
     if not report.refused and findings.calibration is not None:
         calibration = findings.calibration
@@ -328,7 +327,7 @@ def _or_unknown(value: object) -> str:
     return f"{value:g}" if isinstance(value, float) else str(value)
 
 
-def _statements(report: Report) -> Iterator[Dataset]:
+def _statements(report: Report) -> Iterator[ContentItem]:
     """What holds for the study as a whole."""
     concepts, values, findings = report.template.concepts, report.template.values, report.findings
     yield items.code(concepts["status"], values["status"]["refused" if report.refused else "measured"])
@@ -347,7 +346,7 @@ def _statements(report: Report) -> Iterator[Dataset]:
     yield items.text(concepts["notice"], report.say("notice"))
 
 
-def _calibration_statements(report: Report) -> Iterator[Dataset]:
+def _calibration_statements(report: Report) -> Iterator[ContentItem]:
     """Phantom, rods and line; of a refused calibration too, as evidence."""
     concepts, fit, calibration = report.template.concepts, report.findings.phantom, report.findings.calibration
     if fit is not None:
@@ -390,7 +389,7 @@ def _acquisition(report: Report) -> str:
     )
 
 
-def _assignment_statements(report: Report) -> Iterator[Dataset]:
+def _assignment_statements(report: Report) -> Iterator[ContentItem]:
     """How the levels got their names."""
     name, assignment = report.template.concepts["level_assignment"], report.findings.assignment
     if assignment is None:

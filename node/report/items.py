@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import highdicom as hd
 from highdicom.sr import RelationshipTypeValues as Relation
-from pydicom.dataset import Dataset
+from highdicom.sr.value_types import ContentItem
 
 from node.errors import ReportInvalid
 from node.report.source import Region
@@ -55,7 +55,7 @@ def derived(spec: NumberSpec, derivation: Coded | None) -> NumberSpec:
     return NumberSpec(spec.code, spec.unit, spec.decimals, derivation)
 
 
-def container(name: Coded, items: Sequence[Dataset]) -> hd.sr.ContainerContentItem:
+def container(name: Coded, items: Sequence[ContentItem]) -> hd.sr.ContainerContentItem:
     """A heading with what stands under it."""
     holder = hd.sr.ContainerContentItem(name=concept(name), relationship_type=Relation.CONTAINS)
     holder.ContentSequence = hd.sr.ContentSequence(items)
@@ -85,7 +85,7 @@ def region_group(
     algorithm: hd.sr.AlgorithmIdentification,
     regions: Sequence[Region],
     measurements: Sequence[hd.sr.Measurement],
-    answers: Sequence[Dataset] = (),
+    answers: Sequence[ContentItem] = (),
     comment: str | None = None,
     comment_name: Coded | None = None,
 ) -> hd.sr.VolumetricROIMeasurementsAndQualitativeEvaluations:

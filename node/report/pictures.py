@@ -110,16 +110,16 @@ def _axial(volume: Volume, findings: Findings, vertebra: Vertebra, path: Path) -
     rows, columns = volume.hu.shape[1:]
     step = volume.affine_lps_mm
     whole = Raster(volume.lps_mm([k, 0, 0]), step[:3, 2].copy(), step[:3, 1].copy(), rows, columns)
-    canvas = Canvas(volume.hu[k], whole, _BODY_WINDOW_HU, (900, 900))
+    canvas = Canvas(volume.hu[k], whole, _BODY_WINDOW_HU, (700, 700))
     _draw_axial(canvas, volume, findings, vertebra, whole, 1.5)
     if findings.phantom is not None:
         for reading in findings.phantom.rods:
             centre = _rod_centre(reading, whole)
             canvas.circle(centre, reading.radius_mm, _ROD)
-            x, y = canvas.place_lps(centre + [0.0, reading.radius_mm + 3.0, 0.0])
+            x, y = canvas.place_lps(centre + np.array([0.0, reading.radius_mm + 3.0, 0.0]))
             canvas.label((float(x), float(y)), reading.rod.name, _ROD, 13, "mt")
-    canvas.inset(_close_up(volume, findings, vertebra, whole, k))
     canvas.sides(*_letters(whole))
+    canvas.beside(_close_up(volume, findings, vertebra, whole, k))
     canvas.save(path, [(_level_caption(findings, vertebra.level), 17), *_captions(findings)[-1:]])
     return path
 
@@ -138,7 +138,7 @@ def _close_up(volume: Volume, findings: Findings, vertebra: Vertebra, whole: Ras
         int(high[1] - low[1]),
         int(high[0] - low[0]),
     )
-    canvas = Canvas(volume.hu[k, low[1] : high[1], low[0] : high[0]], part, _BONE_WINDOW_HU, (280, 280))
+    canvas = Canvas(volume.hu[k, low[1] : high[1], low[0] : high[0]], part, _BONE_WINDOW_HU, (380, 380))
     _draw_axial(canvas, volume, findings, vertebra, part, 1.5)
     canvas.label((8.0, 14.0), vertebra.level, _MEASURED, 18)
     return canvas

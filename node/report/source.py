@@ -94,7 +94,9 @@ def _frames(instances: tuple[StoredInstance, ...], volume: Volume | None) -> tup
         header = item.header
         for number, plane in enumerate(header.planes, start=1):
             frame = number if header.number_of_frames > 1 or len(header.planes) > 1 else None
-            wanted = used is None or (header.sop_instance_uid, frame) in used or (header.sop_instance_uid, number) in used
+            wanted = (
+                used is None or (header.sop_instance_uid, frame) in used or (header.sop_instance_uid, number) in used
+            )
             if wanted and header.rows and header.columns:
                 raster = Raster.of_plane(plane, header.rows, header.columns)
                 frames.append(SourceFrame(item.path, header.sop_class_uid, header.sop_instance_uid, frame, raster))

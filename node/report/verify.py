@@ -199,18 +199,20 @@ def _tree(dataset: Dataset) -> Iterator[str]:
 def _places(dataset: Dataset, report: Report) -> Iterator[str]:
     """Outlines of single-frame images lie, by the images' own headers, where the VOI was measured."""
     template = report.template
-    by_tracking = {template.texts["tracking_voi"].format(level=level): voi for level, voi in report.findings.vois.items()}
+    by_tracking = {
+        template.texts["tracking_voi"].format(level=level): voi for level, voi in report.findings.vois.items()
+    }
     for group in walk(dataset):
         if group.get("ValueType") != "CONTAINER" or "ContentSequence" not in group:
             continue
-        tracking = next((i.TextValue for i in group.ContentSequence if _is_tracking(i)), None)
+        tracking = next((str(item.TextValue) for item in group.ContentSequence if _is_tracking(item)), "")
         voi = by_tracking.get(tracking)
         if voi is not None and (message := _misplaced(group, voi, report)):
             yield f"{tracking}: {message}"
 
 
 def _is_tracking(item: Dataset) -> bool:
-    return item.get("ValueType") == "TEXT" and item.ConceptNameCodeSequence[0].CodeValue == "112039"
+    return bool(item.get("ValueType") == "TEXT" and item.ConceptNameCodeSequence[0].CodeValue == "112039")
 
 
 def _misplaced(group: Dataset, voi: Voi, report: Report) -> str | None:
@@ -222,7 +224,10 @@ def _misplaced(group: Dataset, voi: Voi, report: Report) -> str | None:
         if "ImagePositionPatient" not in image:
             return None
         points = np.array(item.GraphicData, dtype=np.float64).reshape(-1, 2)
-        if points.min() < -_SCOORD_LIMIT or (points > [image.Columns + _SCOORD_LIMIT, image.Rows + _SCOORD_LIMIT]).any():
+        if (
+            points.min() < -_SCOORD_LIMIT
+            or (points > [image.Columns + _SCOORD_LIMIT, image.Rows + _SCOORD_LIMIT]).any()
+        ):
             return "an outline leaves the image"
         on_plane = _raster(image).lps_mm(points[:-1] - 0.5)
         centres.append((on_plane.min(axis=0) + on_plane.max(axis=0)) / 2)
