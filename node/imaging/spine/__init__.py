@@ -1,1 +1,1 @@
-""""""
+"""The vertebral column: found, named, delineated."""

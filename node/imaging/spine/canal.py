@@ -1,0 +1,143 @@
+"""The spinal canal: a soft tube in a ring of bone, with the vertebral bodies in front of it.
+
+In every slice, rays in sixteen directions say how well a point is enclosed by bone within the slab of a vertebra;
+a box in front says whether a body lies there. The path of the greatest sum from slice to slice is the canal. It may
+begin and end anywhere, so heads, legs and empty slices do not matter.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import SimpleITK as sitk
+from numpy.typing import NDArray
+from scipy import ndimage
+
+from node.domain.volume import Volume
+from node.errors import SpineNotFound
+
+Floats = NDArray[np.float64]
+Grid = NDArray[np.float32]
+
+GRID_MM = 3.0
+BONE_HU = 160.0
+"""Cortical bone of arches and walls exceeds it after averaging to the grid, in osteoporosis too; muscle does not."""
+DIRECTIONS = 16
+REACH_MM = 18.0
+"""From the middle of the widest canal to its wall."""
+SLAB_MM = 15.0
+"""The arch closes the ring within about half a vertebra."""
+ENOUGH = 0.8
+"""Evidence a slice must bring to lengthen the canal (enclosure 0 to 1, plus body 0 to 0.8)."""
+SHORTEST_MM = 24.0
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Canal:
+    """Centre line of the canal."""
+
+    points: Floats
+    """(n, 3): LPS mm, head to foot."""
+    evidence: Floats
+    """(n,): 0 to 1.8."""
+
+
+def trace(volume: Volume, patient: NDArray[np.bool_] | None = None) -> Canal:
+    """Find the canal.
+
+    ``patient``: where the patient is, on the voxels of ``volume``; anything else is treated as air.
+    Raises SpineNotFound.
+    """
+    hu, affine = coarse_grid(volume, patient)
+    likeness = canal_likeness(hu)
+    path, evidence = best_path(likeness)
+    if len(path) * GRID_MM < SHORTEST_MM:
+        raise SpineNotFound(
+            "No spinal canal could be followed in this series.", {"canal_length_mm": len(path) * GRID_MM}
+        )
+    points = path @ affine[:3, :3].T + affine[:3, 3]
+    return Canal(points[::-1].copy(), evidence[::-1].copy())
+
+
+def coarse_grid(volume: Volume, patient: NDArray[np.bool_] | None) -> tuple[Grid, Floats]:
+    """The volume averaged to cubes of ``GRID_MM``: (k, j, i) HU and its affine to LPS mm."""
+    hu = volume.hu if patient is None else np.where(patient, volume.hu, np.int16(-1000))
+    image = sitk.GetImageFromArray(hu)
+    spacing = volume.spacing_mm
+    image.SetSpacing(spacing[::-1])
+    shrink = [max(1, int(GRID_MM / size)) for size in spacing[::-1]]
+    if max(shrink) > 1:
+        image = sitk.BinShrink(image, shrink)
+    start, size, count = (np.array(x, dtype=float) for x in (image.GetOrigin(), image.GetSpacing(), image.GetSize()))
+    cells = [int(n) for n in np.floor((count - 1) * size / GRID_MM) + 1]
+    image = sitk.Resample(
+        image, cells, sitk.Transform(), sitk.sitkLinear, start.tolist(), [GRID_MM] * 3, np.eye(3).ravel().tolist(),
+        -1000.0, sitk.sitkFloat32,
+    )  # fmt: skip
+    affine = np.eye(4)
+    per_mm = volume.affine_lps_mm[:3, :3] / np.array(spacing)
+    affine[:3, :3] = per_mm * GRID_MM
+    affine[:3, 3] = volume.affine_lps_mm[:3, 3] + per_mm @ start[::-1]
+    return np.clip(sitk.GetArrayFromImage(image), -1000, 1500), affine
+
+
+def canal_likeness(hu: Grid) -> Grid:
+    """Enclosure by bone plus body in front, for every soft voxel: 0 to 1.8."""
+    slab = ndimage.maximum_filter1d(hu, _odd(SLAB_MM), axis=0)
+    bone = slab > BONE_HU
+    hits = np.stack([_hit(bone, 2 * np.pi * d / DIRECTIONS) for d in range(DIRECTIONS)])
+    half = DIRECTIONS // 2
+    enclosed = 0.5 * hits.mean(0, dtype=np.float32) + 0.5 * (hits[:half] & hits[half:]).mean(0, dtype=np.float32)
+    body = ndimage.uniform_filter1d(np.clip((hu - 20) / 150, 0, 1), _odd(24), axis=0)
+    body = ndimage.uniform_filter(body, (1, _odd(20), _odd(24)))
+    in_front = shifted(body, -int(round(20 / GRID_MM)), 0)
+    soft = np.clip(1 - np.abs(ndimage.uniform_filter(hu, 3) - 35) / 120, 0, 1) * ~bone
+    likeness: Grid = (enclosed + 0.8 * in_front) * soft
+    return likeness
+
+
+def best_path(likeness: Grid) -> tuple[Floats, Floats]:
+    """Path with the greatest sum of (likeness - ENOUGH - bending), one point a slice, ends free: points, likeness."""
+    offsets = [(a, b) for a in range(-2, 3) for b in range(-2, 3)]
+    total = np.empty_like(likeness)
+    step = np.full(likeness.shape, -1, np.int8)
+    total[0] = likeness[0] - ENOUGH
+    for k in range(1, len(likeness)):
+        best = np.zeros(likeness.shape[1:], np.float32)
+        for number, (a, b) in enumerate(offsets):
+            reached = shifted(total[k - 1][None], a, b)[0] - 0.15 * (a * a + b * b)
+            better = reached > best
+            best[better] = reached[better]
+            step[k][better] = number
+        total[k] = likeness[k] - ENOUGH + best
+    k, j, i = (int(x) for x in np.unravel_index(int(total.argmax()), total.shape))
+    path = [(k, j, i)]
+    while step[k, j, i] >= 0:
+        a, b = offsets[step[k, j, i]]
+        k, j, i = k - 1, j + a, i + b
+        path.append((k, j, i))
+    index = np.array(path[::-1])
+    return index.astype(float), likeness[tuple(index.T)].astype(float)
+
+
+def shifted(stack: NDArray[np.generic], dj: int, di: int) -> NDArray[np.generic]:
+    """``stack[k, j + dj, i + di]``, zero where that lies outside."""
+    moved = np.zeros_like(stack)
+    nj, ni = stack.shape[1:]
+    moved[:, max(0, -dj) : nj - max(0, dj), max(0, -di) : ni - max(0, di)] = stack[
+        :, max(0, dj) : nj - max(0, -dj), max(0, di) : ni - max(0, -di)
+    ]
+    return moved
+
+
+def _hit(bone: NDArray[np.bool_], angle: float) -> NDArray[np.bool_]:
+    hit = np.zeros_like(bone)
+    for radius in np.arange(2 * GRID_MM, REACH_MM + 0.1, GRID_MM):
+        dj, di = round(radius * np.sin(angle) / GRID_MM), round(radius * np.cos(angle) / GRID_MM)
+        hit |= shifted(bone, dj, di)
+    return hit
+
+
+def _odd(length_mm: float) -> int:
+    return int(round(length_mm / GRID_MM)) | 1

@@ -1,0 +1,34 @@
+"""What lies beside the column: the volume straightened far to both sides, for ribs, lungs and pelvis."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from node.domain.volume import Volume
+from node.imaging.spine.column import Column
+from node.imaging.spine.curve import OUTSIDE, Curve, straighten
+
+GRID_MM = 2.0
+U_MM = np.arange(-100.0, 101.0, GRID_MM)
+V_MM = np.arange(-30.0, 72.0, GRID_MM)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Surroundings:
+    """Straightened HU (s, v, u) on ``GRID_MM`` from the upper end of the column's curve."""
+
+    hu: NDArray[np.float32]
+
+    @property
+    def known(self) -> NDArray[np.bool_]:
+        return self.hu > OUTSIDE + 1
+
+
+def look_around(volume: Volume, column: Column) -> Surroundings:
+    """Straighten 100 mm to either side of the column."""
+    curve, every = column.curve, int(round(GRID_MM / column.curve.step_mm))
+    thin = Curve(*(x[::every] for x in (curve.s_mm, curve.points, curve.left, curve.posterior, curve.superior)))
+    return Surroundings(straighten(volume, thin, U_MM, V_MM))
