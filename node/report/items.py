@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import cast
 
 import highdicom as hd
 from highdicom.sr import RelationshipTypeValues as Relation
@@ -88,7 +89,7 @@ def region_group(
     answers: Sequence[ContentItem] = (),
     comment: str | None = None,
     comment_name: Coded | None = None,
-) -> hd.sr.VolumetricROIMeasurementsAndQualitativeEvaluations:
+) -> ContentItem:
     """A measurement group on outlines (TID 1411).
 
     Every group carries outlines: one group without coordinates makes common viewers fail on the whole study.
@@ -103,9 +104,9 @@ def region_group(
         algorithm_id=algorithm,
         measurements=measurements,
     )
-    content = group[0].ContentSequence
+    holder = cast(ContentItem, group[0])
     for answer in answers:
-        content.append(answer)
+        holder.ContentSequence.append(answer)
     if comment and comment_name:
-        content.append(text(comment_name, comment))
-    return group
+        holder.ContentSequence.append(text(comment_name, comment))
+    return holder

@@ -34,11 +34,15 @@ def previews(volume: Volume, findings: Findings, out_dir: Path) -> tuple[Path, .
     """Draw what was found into ``out_dir``; the files in the order sagittal, axial from head to foot."""
     out_dir.mkdir(parents=True, exist_ok=True)
     paths = [_sagittal(volume, findings, out_dir / "sagittal.png")]
-    levels = [v for v in findings.vertebrae if v.level in findings.vois]
-    wanted = [v for v in levels if v.level in _AXIAL_LEVELS or v.level in findings.mean_levels] or levels[:2]
-    for vertebra in wanted:
+    for vertebra in _shown(findings):
         paths.append(_axial(volume, findings, vertebra, out_dir / f"axial-{vertebra.level}.png"))
     return tuple(paths)
+
+
+def _shown(findings: Findings) -> list[Vertebra]:
+    """The vertebrae that a reader asks for: L1 and L2, those of the mean, or else the lowest two with a VOI."""
+    levels = [v for v in findings.vertebrae if v.level in findings.vois]
+    return [v for v in levels if v.level in _AXIAL_LEVELS or v.level in findings.mean_levels] or levels[-2:]
 
 
 def _sagittal(volume: Volume, findings: Findings, path: Path) -> Path:
@@ -187,6 +191,6 @@ def _captions(findings: Findings) -> list[tuple[str, int]]:
         spread = "" if uncertainty is None else f" ± {uncertainty:.1f}"
         mean = f"Mean of {', '.join(findings.mean_levels)}: {findings.mean_vbmd_mg_cm3:.1f}{spread} {_unit(findings)}"
         lines.append((f"{mean}; category: {findings.category.replace('-', ' ')}", 19))
-    lines += [(_level_caption(findings, v.level), 16) for v in findings.vertebrae if v.level in findings.vois]
+    lines += [(_level_caption(findings, vertebra.level), 16) for vertebra in _shown(findings)]
     lines += [(f"Warning: {caution.message}", 15) for caution in findings.cautions[:_MOST_WARNINGS]]
     return [*lines, (_NOTICE, 14)]
