@@ -5,6 +5,7 @@ Every output is written in ISO_IR 192 (UTF-8), whatever the source was written i
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from copy import deepcopy
 from dataclasses import dataclass
 from datetime import datetime
@@ -23,26 +24,79 @@ CHARACTER_SET = "ISO_IR 192"
 
 PATIENT_AND_STUDY = (
     # PS3.3 C.7.1.1 Patient, C.7.1.3 Clinical Trial Subject
-    "PatientName PatientID IssuerOfPatientID TypeOfPatientID IssuerOfPatientIDQualifiersSequence PatientBirthDate "
-    "PatientSex PatientBirthTime OtherPatientIDsSequence OtherPatientNames EthnicGroup PatientComments "
-    "ReferencedPatientSequence PatientSpeciesDescription PatientSpeciesCodeSequence PatientIdentityRemoved "
-    "DeidentificationMethod DeidentificationMethodCodeSequence QualityControlSubject "
-    "ClinicalTrialSponsorName ClinicalTrialProtocolID ClinicalTrialProtocolName ClinicalTrialSiteID "
-    "ClinicalTrialSiteName ClinicalTrialSubjectID ClinicalTrialSubjectReadingID "
+    "PatientName",
+    "PatientID",
+    "IssuerOfPatientID",
+    "TypeOfPatientID",
+    "IssuerOfPatientIDQualifiersSequence",
+    "PatientBirthDate",
+    "PatientSex",
+    "PatientBirthTime",
+    "OtherPatientIDsSequence",
+    "OtherPatientNames",
+    "EthnicGroup",
+    "PatientComments",
+    "ReferencedPatientSequence",
+    "PatientSpeciesDescription",
+    "PatientSpeciesCodeSequence",
+    "PatientIdentityRemoved",
+    "DeidentificationMethod",
+    "DeidentificationMethodCodeSequence",
+    "QualityControlSubject",
+    "ClinicalTrialSponsorName",
+    "ClinicalTrialProtocolID",
+    "ClinicalTrialProtocolName",
+    "ClinicalTrialSiteID",
+    "ClinicalTrialSiteName",
+    "ClinicalTrialSubjectID",
+    "ClinicalTrialSubjectReadingID",
     # C.7.2.1 General Study, C.7.2.2 Patient Study, C.7.2.3 Clinical Trial Study
-    "StudyInstanceUID StudyDate StudyTime ReferringPhysicianName StudyID AccessionNumber "
-    "IssuerOfAccessionNumberSequence StudyDescription PhysiciansOfRecord NameOfPhysiciansReadingStudy "
-    "RequestingService ReferencedStudySequence ProcedureCodeSequence AdmissionID AdmittingDiagnosesDescription "
-    "PatientAge PatientSize PatientWeight PatientBodyMassIndex MedicalAlerts Allergies SmokingStatus PregnancyStatus "
-    "LastMenstrualDate PatientState Occupation AdditionalPatientHistory ServiceEpisodeID "
-    "ClinicalTrialTimePointID ClinicalTrialTimePointDescription "
+    "StudyInstanceUID",
+    "StudyDate",
+    "StudyTime",
+    "ReferringPhysicianName",
+    "StudyID",
+    "AccessionNumber",
+    "IssuerOfAccessionNumberSequence",
+    "StudyDescription",
+    "PhysiciansOfRecord",
+    "NameOfPhysiciansReadingStudy",
+    "RequestingService",
+    "ReferencedStudySequence",
+    "ProcedureCodeSequence",
+    "AdmissionID",
+    "AdmittingDiagnosesDescription",
+    "PatientAge",
+    "PatientSize",
+    "PatientWeight",
+    "PatientBodyMassIndex",
+    "MedicalAlerts",
+    "Allergies",
+    "SmokingStatus",
+    "PregnancyStatus",
+    "LastMenstrualDate",
+    "PatientState",
+    "Occupation",
+    "AdditionalPatientHistory",
+    "ServiceEpisodeID",
+    "ClinicalTrialTimePointID",
+    "ClinicalTrialTimePointDescription",
     # C.12.1 SOP Common
-    "TimezoneOffsetFromUTC LongitudinalTemporalInformationModified"
-).split()
+    "TimezoneOffsetFromUTC",
+    "LongitudinalTemporalInformationModified",
+)
 
 REQUIRED_EMPTY = (
-    "PatientName PatientID PatientBirthDate PatientSex StudyDate StudyTime ReferringPhysicianName StudyID AccessionNumber"
-).split()
+    "PatientName",
+    "PatientID",
+    "PatientBirthDate",
+    "PatientSex",
+    "StudyDate",
+    "StudyTime",
+    "ReferringPhysicianName",
+    "StudyID",
+    "AccessionNumber",
+)
 """Type 2 in every composite object: present, empty when the source lacks them."""
 
 UNKNOWN_MOMENT = ("19000101", "000000")
@@ -87,7 +141,7 @@ def _unicode_item(item: Dataset) -> Dataset:
     return copy
 
 
-def copy_attributes(source: Dataset, target: Dataset, keywords: list[str]) -> None:
+def copy_attributes(source: Dataset, target: Dataset, keywords: Iterable[str]) -> None:
     """Give ``target`` those of the attributes that ``source`` has."""
     for keyword in keywords:
         if keyword in source:
@@ -132,6 +186,6 @@ def equipment(source: Dataset) -> Dataset:
     item = Dataset()
     item.PurposeOfReferenceCodeSequence = Sequence([purpose])
     item.Manufacturer = str(source.get("Manufacturer", "") or "") or "unknown"
-    names = "InstitutionName StationName ManufacturerModelName DeviceSerialNumber SoftwareVersions SpatialResolution"
-    copy_attributes(source, item, names.split())
+    names = "InstitutionName", "StationName", "ManufacturerModelName", "DeviceSerialNumber", "SoftwareVersions"
+    copy_attributes(source, item, names)
     return item

@@ -25,14 +25,39 @@ UNITS: Mapping[str, str] = {
 }
 """Units a template may use: UCUM code → meaning (PS3.16 CID 82, 301, 7181)."""
 
-_NUMBERS = (
-    "vbmd vbmd_uncertainty hu_mean hu_sd voi_volume level_confidence "
-    "height_anterior height_middle height_posterior height_loss"
-).split()
-_CONCEPTS = (
-    "status refusal_reason refusal_message evidence warning category category_limits included exclusion "
-    "level_assignment phantom rod calibration acquisition deformity genant_grade notice comment qualitative_evaluations"
-).split()
+_NUMBERS = [
+    "vbmd",
+    "vbmd_uncertainty",
+    "hu_mean",
+    "hu_sd",
+    "voi_volume",
+    "level_confidence",
+    "height_anterior",
+    "height_middle",
+    "height_posterior",
+    "height_loss",
+]
+_CONCEPTS = [
+    "status",
+    "refusal_reason",
+    "refusal_message",
+    "evidence",
+    "warning",
+    "category",
+    "category_limits",
+    "included",
+    "exclusion",
+    "level_assignment",
+    "phantom",
+    "rod",
+    "calibration",
+    "acquisition",
+    "deformity",
+    "genant_grade",
+    "notice",
+    "comment",
+    "qualitative_evaluations",
+]
 _FINDINGS = ("trabecular", "body")
 _TEXTS: Mapping[str, frozenset[str]] = {
     name: frozenset(words.split())

@@ -205,14 +205,14 @@ def _places(dataset: Dataset, report: Report) -> Iterator[str]:
     for group in walk(dataset):
         if group.get("ValueType") != "CONTAINER" or "ContentSequence" not in group:
             continue
-        tracking = next((i.TextValue for i in group.ContentSequence if _is_tracking(i)), None)
+        tracking = next((str(item.TextValue) for item in group.ContentSequence if _is_tracking(item)), "")
         voi = by_tracking.get(tracking)
         if voi is not None and (message := _misplaced(group, voi, report)):
             yield f"{tracking}: {message}"
 
 
 def _is_tracking(item: Dataset) -> bool:
-    return item.get("ValueType") == "TEXT" and item.ConceptNameCodeSequence[0].CodeValue == "112039"
+    return bool(item.get("ValueType") == "TEXT" and item.ConceptNameCodeSequence[0].CodeValue == "112039")
 
 
 def _misplaced(group: Dataset, voi: Voi, report: Report) -> str | None:

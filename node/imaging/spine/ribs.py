@@ -29,6 +29,8 @@ class Reach:
 
     mm: float
     """From the midline."""
+    beside_mm: float
+    """From the side of the body."""
     cut: bool
     """It leaves the scan there, and may be longer."""
     fall_mm: float
@@ -51,7 +53,7 @@ def _follow(
     around: Surroundings, free: NDArray[np.bool_], column: Column, segment: Segment, side: float
 ) -> tuple[Reach, NDArray[np.bool_]]:
     top, length = segment.top_mm, segment.bottom_mm - segment.top_mm
-    middle = min(int(top + length / 2), len(column.width_mm) - 1)
+    middle = min(max(int(top + length / 2), 0), len(column.width_mm) - 1)
     width, depth = column.width_mm[middle], column.depth_mm[middle]
     lateral = U_MM * side
     outward = np.argsort(lateral)[np.searchsorted(np.sort(lateral), 0.5 * width + 5) :]
@@ -60,23 +62,31 @@ def _follow(
     root = (s > top - 0.1 * length) & (s < top + 0.65 * length) & (v > -0.1 * depth) & (v < 0.5 * depth + 22)
     front = free[:, :, outward[0]] & root
     claimed = np.zeros_like(free)
+    known = around.known[:, :, outward[0]] & root
+    if known.sum() < 0.8 * max(root.sum(), 0.2 * length * depth / GRID_MM**2):
+        return Reach(float(lateral[outward[0]]), 5.0, True, 0.0), claimed
     grown, gap, cut = front, 0, False
     last, start, end = lateral[outward[0]], _height(front), _height(front)
     for plane in outward[1:]:
         near = _spread(grown)
-        cut = bool((near & ~around.known[:, :, plane]).any())
         new = near & free[:, :, plane]
         if new.sum() * GRID_MM**2 > LARGEST_SECTION_MM2:
             break
         if not new.any():
+            cut |= _at_edge(near, around.known[:, :, plane])
             gap += 1
             if gap > GAP_SECTIONS or not grown.any():
                 break
             grown = near
             continue
-        grown, gap, last, end = new, 0, lateral[plane], _height(new)
+        grown, gap, cut, last, end = new, 0, False, lateral[plane], _height(new)
         claimed[:, :, plane] = _spread(new)
-    return Reach(float(last), cut, (end - start) * GRID_MM), claimed
+    return Reach(float(last), float(last - 0.5 * width), cut, (end - start) * GRID_MM), claimed
+
+
+def _at_edge(near: NDArray[np.bool_], known: NDArray[np.bool_]) -> bool:
+    """Whether the place where bone was looked for reaches out of the scan, or of what was straightened."""
+    return bool((near & ~known).any() or near[0].any() or near[-1].any())
 
 
 def _spread(section: NDArray[np.bool_]) -> NDArray[np.bool_]:

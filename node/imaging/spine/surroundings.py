@@ -29,6 +29,15 @@ class Surroundings:
 
 def look_around(volume: Volume, column: Column) -> Surroundings:
     """Straighten 100 mm to either side of the column."""
-    curve, every = column.curve, int(round(GRID_MM / column.curve.step_mm))
+    curve, every = column.curve, round(GRID_MM / column.curve.step_mm)
     thin = Curve(*(x[::every] for x in (curve.s_mm, curve.points, curve.left, curve.posterior, curve.superior)))
     return Surroundings(straighten(volume, thin, U_MM, V_MM))
+
+
+def lung_part(around: Surroundings, top_mm: float, bottom_mm: float) -> float | None:
+    """Part of the space beside the column that is lung, between two lengths; None where too little is in the scan."""
+    rows = slice(max(0, int(top_mm / GRID_MM)), max(0, int(bottom_mm / GRID_MM)) + 1)
+    v, u = np.meshgrid(V_MM, U_MM, indexing="ij")
+    beside = (np.abs(u) > 22) & (np.abs(u) < 60) & (v > -20) & (v < 30)
+    hu, known = around.hu[rows][:, beside], around.known[rows][:, beside]
+    return float((hu[known] < -500).mean()) if known.size and known.mean() > 0.5 else None
