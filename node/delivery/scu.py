@@ -14,6 +14,7 @@ from pydicom.uid import UID, ExplicitVRLittleEndian, ImplicitVRLittleEndian
 from pynetdicom import AE
 from pynetdicom.association import Association
 from pynetdicom.presentation import build_context
+from pynetdicom.sop_class import Verification
 
 from node.domain.settings import Destination
 from node.errors import DeliveryFailed
@@ -131,3 +132,17 @@ def _why_not(link: Association) -> str:
 def _comment(reply: Any) -> str | None:
     text = getattr(reply, "ErrorComment", None)
     return str(text)[:64] if text else None
+
+
+def echo(destination: Destination, own_ae_title: str) -> bool:
+    """Whether the destination answers a C-ECHO."""
+    entity = AE(ae_title=destination.calling_ae_title or own_ae_title)
+    entity.acse_timeout = entity.dimse_timeout = entity.network_timeout = destination.timeout_s
+    entity.connection_timeout = destination.timeout_s
+    entity.add_requested_context(Verification)
+    link = entity.associate(destination.host, destination.port, ae_title=destination.ae_title)
+    if not link.is_established:
+        return False
+    reply = link.send_c_echo()
+    link.release()
+    return "Status" in reply and reply.Status == 0
