@@ -243,9 +243,7 @@ def _noise_of_mean(volume: Volume, mask: Mask) -> float:
     power = np.abs(np.fft.rfftn(residual, shape)) ** 2
     pairs = np.fft.irfftn(np.abs(np.fft.rfftn(inside.astype(np.float64), shape)) ** 2, shape)
     products = np.fft.irfftn(power, shape)
-    lags = np.meshgrid(
-        *(np.fft.fftfreq(n, 1.0 / n) * s for n, s in zip(shape, volume.spacing_mm, strict=True)), indexing="ij"
-    )
+    lags = np.meshgrid(*(np.fft.fftfreq(n, 1.0 / n) * s for n, s in zip(shape, volume.spacing_mm, strict=True)), indexing="ij")
     near = (sum(lag**2 for lag in lags) <= CORRELATION_REACH_MM**2) & (pairs > 0.5)
     variance = float(np.sum(products[near])) / count**2
     floor = float(residual[inside].var()) / count

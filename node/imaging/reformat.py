@@ -100,11 +100,7 @@ def _axes(seeds: Sequence[VertebraSeed | Vertebra], centres: Floats) -> tuple[Fl
 
 def _midline(seeds: Sequence[VertebraSeed | Vertebra], offsets: Floats) -> tuple[float, float]:
     """Middle of the stack and half the sideways range of the column, from T9 down where it is in the scan."""
-    low = [
-        n
-        for n, seed in enumerate(seeds)
-        if seed.level.startswith("L") or seed.level in ("T9", "T10", "T11", "T12", "T13")
-    ]
+    low = [n for n, seed in enumerate(seeds) if seed.level.startswith("L") or seed.level in ("T9", "T10", "T11", "T12", "T13")]
     chosen = offsets[low] if low else offsets
     return 0.5 * float(chosen.max() + chosen.min()), 0.5 * float(np.ptp(chosen))
 
