@@ -203,18 +203,22 @@ class Receiver:
         header = _header(dataset, str(context.transfer_syntax), sop_class, sop_instance)
         content = dataset.getbuffer()
         try:
-            sha = digest(content)
-            meta = part10.prefix(sop_class, sop_instance, str(context.transfer_syntax), tally.sender)
-            path = self._spool.keep(
-                series_key(header.study_instance_uid, header.series_instance_uid), sha, meta, content
-            )
-            arrival = Arrival(path, sha, len(meta) + len(content), header, tally.sender, tally.host)
+            recorded = self._keep(header, content, tally)
         finally:
             content.release()
-        recorded = self._ledger.record_arrival(arrival)
         if recorded is not Recorded.DUPLICATE:
             self._on_change(study_key(header.study_instance_uid))
         return recorded
+
+    def _keep(self, header: InstanceHeader, content: memoryview, tally: _Tally) -> Recorded:
+        sha = digest(content)
+        series = series_key(header.study_instance_uid, header.series_instance_uid)
+        if self._spool.path(series, sha).is_file() and self._ledger.knows(header.sop_instance_uid, sha):
+            return Recorded.DUPLICATE
+        meta = part10.prefix(header, tally.sender)
+        path = self._spool.keep(series, sha, meta, content)
+        size = len(meta) + len(content)
+        return self._ledger.record_arrival(Arrival(path, sha, size, header, tally.sender, tally.host))
 
 
 def _header(dataset: BytesIO, transfer_syntax: str, sop_class: str, sop_instance: str) -> InstanceHeader:

@@ -40,14 +40,15 @@ def text(name: Coded, value: str, relation: Relation = Relation.CONTAINS) -> hd.
 
 def number(spec: NumberSpec, value: float, method: Coded | None = None) -> hd.sr.Measurement:
     """A measurement (TID 300), printed to the template's decimals."""
+    shown = printed(value, spec.decimals)
     measurement = hd.sr.Measurement(
         name=concept(spec.code),
-        value=value,
+        value=float(shown),
         unit=concept(spec.unit),
         derivation=concept(spec.derivation) if spec.derivation else None,
         method=concept(method) if method else None,
     )
-    measurement[0].MeasuredValueSequence[0].NumericValue = printed(value, spec.decimals)
+    measurement[0].MeasuredValueSequence[0].NumericValue = shown
     return measurement
 
 

@@ -83,9 +83,10 @@ class Canvas:
         high = np.minimum(np.ceil(index.max(axis=0)).astype(int) + 2, self.hu.shape)
         if np.any(high <= low):
             return None
-        return self._at(low, high)
+        return self.at([int(n) for n in low], [int(n) for n in high])
 
-    def _at(self, low: NDArray[np.int_], high: NDArray[np.int_]) -> Block:
+    def at(self, low: list[int], high: list[int]) -> Block:
+        """The block between two corners (k, j, i), upper ones excluded."""
         spans = [np.arange(a, b, dtype=np.float64) for a, b in zip(low, high, strict=True)]
         axes: list[Array] = []
         for row in range(3):
@@ -97,7 +98,7 @@ class Canvas:
                     shape[axis] = -1
                     total = total + (slope * spans[axis]).astype(np.float32).reshape(shape)
             axes.append(total)
-        index = tuple(slice(int(a), int(b)) for a, b in zip(low, high, strict=True))
+        index = tuple(slice(a, b) for a, b in zip(low, high, strict=True))
         return Block((index[0], index[1], index[2]), *axes)
 
     def fill(self, block: Block, cover: Array, hu: float | Array) -> None:

@@ -202,7 +202,9 @@ def build(spec: TorsoSpec) -> tuple[Body, ...]:
                 centre=np.zeros(3),
                 axes=rotation(-level.tilt, 0.0, 0.0).T @ rotation(0.0, sideways[n], turn[n]).T,
                 outline=_outline(level, rng),
-                waist=float(rng.uniform(0.06, 0.10)) if level.name[0] in "CTL" else 0.03,
+                waist=float(rng.uniform(0.06, 0.10)) * (1.0 + max(spec.age_years - 50, 0) / 50.0)
+                if level.name[0] in "CTL"
+                else 0.03,
                 concavity=dish,
                 fracture=fracture,
                 rho=density_of(spec, level.name),

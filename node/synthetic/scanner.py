@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from node.synthetic.canvas import Array
+from node.synthetic.implants import streaks
 from node.synthetic.spec import TorsoSpec
 
 BLUR_MM = {"smooth": 0.70, "standard": 0.48, "sharp": 0.30}
@@ -104,6 +105,8 @@ def finished(
     out = np.empty(image.shape, dtype=np.int16)
     for n in range(len(image)):
         plane = image[n]
+        if spec.screws:
+            plane = plane + streaks(plane)
         if spec.noise_hu != 0.0:
             plane = plane + noise.slice(first + n, plane)
         out[n] = np.clip(np.rint(plane), -1024, 3071).astype(np.int16)

@@ -50,6 +50,8 @@ class TorsoSpec:
     """Levels filled with bone cement."""
     screws: tuple[str, ...] = ()
     """Levels with pedicle screws, joined by rods."""
+    bone_islands: tuple[str, ...] = ()
+    """Levels with a dense spot in the marrow."""
     rib_pairs: int = 12
     """11: none on T12; 13: short ones on L1 too."""
     last_rib_length_mm: float | None = None
