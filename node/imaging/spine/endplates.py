@@ -71,7 +71,7 @@ def find_endplates(
     ]
     weights = [weight for weight in footprints for _ in range(2)]
     costs = _costs(profiles, weights)
-    jumps = 0.05 * np.arange(5) ** 1.5
+    jumps = 0.12 * np.arange(5) ** 1.5
     place = least_cost_surface(np.stack(costs), jumps)
     offsets = [gaussian_filter(OFFSETS_MM[0] + STEP_MM * p.astype(np.float64), 0.7) for p in place]
     shifts = _outer_faces(profiles, offsets, weights)
