@@ -77,12 +77,12 @@ class Orientation:
 
     def plane(self, k: int) -> Plane:
         """Geometry of slice k of the volume in the file."""
-        corner = ORIGIN_LPS_MM + [0, 0, k * SPACING_MM[0]]
+        corner = ORIGIN_LPS_MM + np.array([0, 0, k * SPACING_MM[0]])
         if self.prone:
-            corner = corner + [(SIZE - 1) * SPACING_MM[2], (SIZE - 1) * SPACING_MM[1], 0]
+            corner = corner + np.array([(SIZE - 1) * SPACING_MM[2], (SIZE - 1) * SPACING_MM[1], 0])
             orientation = (-1.0, 0.0, 0.0, 0.0, -1.0, 0.0)
         elif self.reverse:  # feet first, supine: columns run to the right
-            corner = corner + [(SIZE - 1) * SPACING_MM[2], 0, 0]
+            corner = corner + np.array([(SIZE - 1) * SPACING_MM[2], 0, 0])
             orientation = (-1.0, 0.0, 0.0, 0.0, 1.0, 0.0)
         else:
             orientation = (1.0, 0.0, 0.0, 0.0, 1.0, 0.0)
@@ -252,7 +252,9 @@ def _voi(level: str, made: Volume, exclusion: str | None = None) -> Voi:
 
 def phantom(made: Volume, material: Material = "K2HPO4") -> PhantomFit:
     """A phantom of three rods below the patient."""
-    model = PhantomModel("ward-3", "Slab 3", "S-1 ä", material, tuple(RodModel(n, d) for n, d in (("A", -50.0), ("B", 60), ("C", 160.5))))
+    model = PhantomModel(
+        "ward-3", "Slab 3", "S-1 ä", material, tuple(RodModel(n, d) for n, d in (("A", -50.0), ("B", 60), ("C", 160.5)))
+    )
     readings = []
     for index, rod in enumerate(model.rods):
         centres = made.lps_mm([[k, 58, 20 + 12 * index] for k in range(10, 30)])
@@ -273,7 +275,10 @@ def findings(made: Volume, stored: tuple[StoredInstance, ...], **changes: object
         calibration=Calibration("K2HPO4", 1.42, -0.0004, np.eye(2) * 1e-4, 0.99991, 1.04, (0.5, -1.0, 0.55)),
         vertebrae=vertebrae,
         assignment=LevelAssignment(
-            (Anchor("ribs", "T12", "last rib pair at the first vertebra"), Anchor("sacrum", None, "sacrum not in the scan")),
+            (
+                Anchor("ribs", "T12", "last rib pair at the first vertebra"),
+                Anchor("sacrum", None, "sacrum not in the scan"),
+            ),
             "single",
             1,
             0.97,
@@ -308,7 +313,9 @@ def reformat(made: Volume) -> Reformat:
 def refused(made: Volume | None, stored: tuple[StoredInstance, ...]) -> Findings:
     """No phantom; levels, attenuation and heights found all the same when there is a volume."""
     refusal = Refusal(
-        "phantom-not-found", "No calibration phantom lies in the scan.", {"rods_seen": 0, "below": [1.5, None], "why": "空"}
+        "phantom-not-found",
+        "No calibration phantom lies in the scan.",
+        {"rods_seen": 0, "below": [1.5, None], "why": "空"},
     )
     empty: dict[str, object] = {
         "refusal": refusal,
@@ -340,7 +347,9 @@ def warned(made: Volume, stored: tuple[StoredInstance, ...]) -> Findings:
         header=replace(usual.header, contrast_bolus_agent="Iohexol 350", kvp=100.0),
         cautions=(
             Caution("contrast", "Contrast medium: density is overestimated."),
-            Caution("thresholds-not-validated", "The limits hold for K₂HPO₄ equivalents at 120 kVp – not here; ≈ estimate."),
+            Caution(
+                "thresholds-not-validated", "The limits hold for K₂HPO₄ equivalents at 120 kVp – not here; ≈ estimate."
+            ),
         ),
         phantom=phantom(made, "CaHA"),
         calibration=replace(usual.calibration, material="CaHA"),
