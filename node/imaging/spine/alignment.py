@@ -131,6 +131,6 @@ def _waist_radius(
     reference = max(float(np.percentile(fall.max(axis=1), 70)), 5.0)
     score = np.clip(fall / reference, -0.3, 1.0)
     cost = -score + 0.5 * passed_edges(score, round(3.0 / RADIAL_STEP_MM)) + 0.25 * (offsets / spread) ** 2
-    jumps = 0.06 * np.arange(5) ** 1.5
+    jumps = 0.06 * np.arange(5, dtype=np.float64) ** 1.5
     place = least_cost_surface(cost[None, :, None, :].astype(np.float32), jumps, closed_rows=True)[0, :, 0]
     return np.asarray(np.maximum(expected + offsets[0] + place * RADIAL_STEP_MM, 3.0), dtype=np.float64)

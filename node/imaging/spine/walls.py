@@ -51,7 +51,7 @@ def find_walls(
 ) -> list[Wall]:
     """Return the side wall of each body between its endplates, near the ``expected`` radii (THETA, ZETA)."""
     profiles = [_profiles(volume, pose, pair, prior) for pose, pair, prior in zip(poses, ends, expected, strict=True)]
-    jumps = 0.06 * np.arange(5) ** 1.5
+    jumps = 0.06 * np.arange(5, dtype=np.float64) ** 1.5
     place = least_cost_surface(np.stack([_cost(profile) for profile in profiles]), jumps, closed_rows=True)
     offsets = [
         gaussian_filter(OFFSETS_MM[0] + STEP_MM * p.astype(np.float64), 0.7, mode=("wrap", "nearest")) for p in place
@@ -107,4 +107,4 @@ def _cost(profiles: Floats32) -> Floats32:
 def _pedicle_sector() -> NDArray[np.bool_]:
     """Where pedicles or rib heads may join the wall: the back corners, above the lower third."""
     angle = np.abs(np.rad2deg(np.angle(np.exp(1j * THETA))))
-    return ((angle > 25.0) & (angle < 80.0))[:, None] & (ZETA > -0.25)[None, :]
+    return np.asarray(((angle > 25.0) & (angle < 80.0))[:, None] & (ZETA > -0.25)[None, :])
