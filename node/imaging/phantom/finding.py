@@ -11,13 +11,11 @@ from node.domain.volume import Volume
 from node.errors import PhantomAmbiguous, PhantomNotFound, PhantomOutOfField, PhantomUnknown
 from node.imaging.phantom.identify import EQUAL_RMS_HU, Candidate, candidates
 from node.imaging.phantom.reading import EDGE_MARGIN_MM, read_rod
+from node.imaging.phantom.room import is_phantom
 from node.imaging.phantom.rows import RodRow
 
 if TYPE_CHECKING:
     from node.imaging.body import Scene
-
-MIN_PHANTOM_CONTRAST_HU = 30.0
-"""An unknown row is called a phantom only when a rod differs this much from its slab."""
 
 
 def find(volume: Volume, scene: Scene, phantoms: tuple[PhantomModel, ...]) -> PhantomFit:
@@ -74,7 +72,7 @@ def _refusal(
             f"The scan field cuts phantom {best.model.id}: rods {', '.join(lost)} lie outside it.",
             {**_seen(volume, rows), "phantom": best.model.id, "rods_outside": lost},
         )
-    real = [row for row in rows if _is_phantom(row)]
+    real = [row for row in rows if is_phantom(row)]
     if any(any(row.slab.cut) for row in real):
         return PhantomOutOfField("The scan field cuts a phantom's slab; not all rods are seen.", _seen(volume, real))
     if real:
@@ -83,11 +81,6 @@ def _refusal(
             {**_seen(volume, real), "configured": [model.id for model in phantoms]},
         )
     return PhantomNotFound("No calibration phantom was found in the scan.", _seen(volume, rows))
-
-
-def _is_phantom(row: RodRow) -> bool:
-    contrast = max(abs(rod.hu - row.base_hu) for rod in row.rods)
-    return contrast >= MIN_PHANTOM_CONTRAST_HU and len(row.rods) + row.slab.flat_faces >= 4
 
 
 def _readings(volume: Volume, way: Candidate) -> tuple[RodReading, ...] | None:

@@ -19,6 +19,8 @@ MAX_GAP_MM = 170.0
 """Between rods that are seen; fainter ones may lie between them."""
 FAINT_CONTRAST_HU = 3.0
 """Once a row is known, rods this faint are seen in the average along it."""
+STRONG_CONTRAST_HU = 30.0
+"""Rods at least this different from the slab place the fainter ones."""
 _OVERHANG_MM = 150.0
 _HALF_HEIGHT_MM = 45.0
 
@@ -144,7 +146,7 @@ def _row(group: list[Track], images: ThickImages) -> RodRow | None:
 
 def _axes(group: list[Track], images: ThickImages) -> tuple[RowAxes, tuple[float, float], NDArray[np.int64]]:
     """Common axes of a group, how far it reaches along the row, and the images that show it."""
-    weight = np.array([len(t.images) for t in group], dtype=np.float64)
+    weight = np.array([len(t.images) * min(abs(t.hu - t.base_hu), 150.0) for t in group])
     slope = np.average([t.slope_yx for t in group], axis=0, weights=weight)
     seen = np.unique(np.concatenate([t.images for t in group]))
     used = np.arange(seen[0], seen[-1] + 1)
@@ -179,7 +181,34 @@ def _rods(patch: Patch, radius: float, group: list[Track], axes: RowAxes) -> tup
         ):
             hu = float(np.nanmean(patch.disc(float(s[index]), float(t[index]), 0.6 * float(discs.radii_mm[index]))))
             found.append(SeenRod(float(s[index]), float(t[index]), float(discs.radii_mm[index]), hu))
-    return tuple(sorted(found, key=lambda rod: rod.s_mm))
+    return _steadied(sorted(found, key=lambda rod: rod.s_mm), base)
+
+
+def _steadied(rods: list[SeenRod], base_hu: float) -> tuple[SeenRod, ...]:
+    """Move faint rods, whose centres are uncertain, to where the strong ones say that they must be.
+
+    The rods are collinear; and where all lie at whole multiples of one pitch, a faint one does too.
+    """
+    contrast = np.array([abs(rod.hu - base_hu) for rod in rods])
+    strong = contrast >= STRONG_CONTRAST_HU
+    if strong.sum() < 2 or strong.all():
+        return tuple(rods)
+    s = np.array([rod.s_mm for rod in rods])
+    t = np.array([rod.t_mm for rod in rods])
+    line = np.polyfit(s[strong], t[strong], 1)
+    pitch = float(np.diff(s).min())
+    place = np.rint((s - s[strong][0]) / pitch)
+    spaced = np.polyfit(place[strong], s[strong], 1) if len(set(place[strong])) > 1 else np.array([0.0, np.nan])
+    expected = np.polyval(spaced, place)
+    regular = bool(np.abs(expected - s).max() < 2.5)
+    moved = []
+    for index, rod in enumerate(rods):
+        if strong[index]:
+            moved.append(rod)
+            continue
+        at = float(expected[index]) if regular else rod.s_mm
+        moved.append(SeenRod(at, float(np.polyval(line, at)), rod.radius_mm, rod.hu))
+    return tuple(moved)
 
 
 def _present(
