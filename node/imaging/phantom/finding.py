@@ -10,7 +10,7 @@ from node.domain.phantom import PhantomFit, PhantomModel, RodModel, RodReading
 from node.domain.volume import Volume
 from node.errors import PhantomAmbiguous, PhantomNotFound, PhantomOutOfField, PhantomUnknown
 from node.imaging.phantom.identify import EQUAL_RMS_HU, Candidate, candidates
-from node.imaging.phantom.reading import EDGE_MARGIN_MM, read_rod
+from node.imaging.phantom.reading import EDGE_MARGIN_MM, read_rod, reading_radius
 from node.imaging.phantom.room import is_phantom
 from node.imaging.phantom.rows import RodRow
 
@@ -85,10 +85,12 @@ def _refusal(
 
 def _readings(volume: Volume, way: Candidate) -> tuple[RodReading, ...] | None:
     row = way.row
-    t_by_s = {rod.s_mm: rod.t_mm for rod in row.rods}
+    seen = {rod.s_mm: rod for rod in row.rods}
     readings = []
     for rod, s in zip(way.model.rods, way.s_mm, strict=True):
-        reading = read_rod(volume, row.axes, [(s, t_by_s.get(s, 0.0))], row.radius_mm, row.z_range_mm, rod)
+        t, contrast = (seen[s].t_mm, seen[s].hu - row.base_hu) if s in seen else (0.0, 0.0)
+        radius = reading_radius(row.radius_mm, contrast)
+        reading = read_rod(volume, row.axes, [(s, t)], radius, row.z_range_mm, rod)
         if reading is None:
             return None
         readings.append(reading)
@@ -104,12 +106,12 @@ def _base_reading(volume: Volume, way: Candidate, density: float) -> RodReading 
     s = np.sort(way.s_mm)
     room = float(np.diff(s).min()) / 2 - way.row.radius_mm
     depth = min(-way.row.slab.t_mm[0], way.row.slab.t_mm[1])
-    radius = min(room, depth) - EDGE_MARGIN_MM + 0.5
+    radius = min(room, depth) - EDGE_MARGIN_MM
     if radius < 1.5:
         return None
     spots = [(float(middle), 0.0) for middle in (s[:-1] + s[1:]) / 2]
     rod = RodModel("base", density)
-    return read_rod(volume, way.row.axes, spots, radius, way.row.z_range_mm, rod, reading_radius_mm=radius)
+    return read_rod(volume, way.row.axes, spots, radius, way.row.z_range_mm, rod)
 
 
 def _confidence(way: Candidate) -> float:
