@@ -8,21 +8,27 @@ begin and end anywhere, so heads, legs and empty slices do not matter.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
-import SimpleITK as sitk
 from numpy.typing import NDArray
 from scipy import ndimage
 
 from node.domain.volume import Volume
 from node.errors import SpineNotFound
+from node.imaging.body import Scene
+from node.imaging.grid import block_mean
 
 Floats = NDArray[np.float64]
 Grid = NDArray[np.float32]
+Cell = TypeVar("Cell", bound=np.generic)
 
 GRID_MM = 3.0
 BONE_HU = 160.0
 """Cortical bone of arches and walls exceeds it after averaging to the grid, in osteoporosis too; muscle does not."""
+FAINT_BONE_HU = 110.0
+FAINT_GAIN = 1.3
+"""Thin cortex in thick voxels: the lower threshold is taken only when it explains that much more."""
 DIRECTIONS = 16
 REACH_MM = 18.0
 """From the middle of the widest canal to its wall."""
@@ -43,55 +49,49 @@ class Canal:
     """(n,): 0 to 1.8."""
 
 
-def trace(volume: Volume, patient: NDArray[np.bool_] | None = None) -> Canal:
-    """Find the canal.
-
-    ``patient``: where the patient is, on the voxels of ``volume``; anything else is treated as air.
-    Raises SpineNotFound.
-    """
-    hu, affine = coarse_grid(volume, patient)
-    likeness = canal_likeness(hu)
-    path, evidence = best_path(likeness)
+def trace(volume: Volume, scene: Scene | None = None) -> Canal:
+    """Find the canal; within the patient when a scene says where the patient is. Raises SpineNotFound."""
+    coarse = scene.coarse if scene is not None else block_mean(volume, GRID_MM)
+    hu, affine = even_grid(coarse.hu.astype(np.float32), coarse)
+    patient = None if scene is None else even_grid(scene.patient.astype(np.float32), coarse)[0] > 0.5
+    path, evidence = _path(hu, BONE_HU, patient)
+    faint = _path(hu, FAINT_BONE_HU, patient)
+    if np.sum(faint[1] - ENOUGH) > FAINT_GAIN * np.sum(evidence - ENOUGH):
+        path, evidence = faint
     if len(path) * GRID_MM < SHORTEST_MM:
-        raise SpineNotFound(
-            "No spinal canal could be followed in this series.", {"canal_length_mm": len(path) * GRID_MM}
-        )
+        found = {"canal_length_mm": len(path) * GRID_MM}
+        raise SpineNotFound("No spinal canal could be followed in this series.", found)
     points = path @ affine[:3, :3].T + affine[:3, 3]
     return Canal(points[::-1].copy(), evidence[::-1].copy())
 
 
-def coarse_grid(volume: Volume, patient: NDArray[np.bool_] | None) -> tuple[Grid, Floats]:
-    """The volume averaged to cubes of ``GRID_MM``: (k, j, i) HU and its affine to LPS mm."""
-    hu = volume.hu if patient is None else np.where(patient, volume.hu, np.int16(-1000))
-    image = sitk.GetImageFromArray(hu)
-    spacing = volume.spacing_mm
-    image.SetSpacing(spacing[::-1])
-    shrink = [max(1, int(GRID_MM / size)) for size in spacing[::-1]]
-    if max(shrink) > 1:
-        image = sitk.BinShrink(image, shrink)
-    start, size, count = (np.array(x, dtype=float) for x in (image.GetOrigin(), image.GetSpacing(), image.GetSize()))
-    cells = [int(n) for n in np.floor((count - 1) * size / GRID_MM) + 1]
-    image = sitk.Resample(
-        image, cells, sitk.Transform(), sitk.sitkLinear, start.tolist(), [GRID_MM] * 3, np.eye(3).ravel().tolist(),
-        -1000.0, sitk.sitkFloat32,
-    )  # fmt: skip
-    affine = np.eye(4)
-    per_mm = volume.affine_lps_mm[:3, :3] / np.array(spacing)
-    affine[:3, :3] = per_mm * GRID_MM
-    affine[:3, 3] = volume.affine_lps_mm[:3, 3] + per_mm @ start[::-1]
-    return np.clip(sitk.GetArrayFromImage(image), -1000, 1500), affine
+def _path(hu: Grid, bone_hu: float, patient: NDArray[np.bool_] | None) -> tuple[Floats, Floats]:
+    likeness = canal_likeness(hu, bone_hu)
+    return best_path(likeness if patient is None else likeness * patient)
 
 
-def canal_likeness(hu: Grid) -> Grid:
+def even_grid(values: Grid, on: Volume) -> tuple[Grid, Floats]:
+    """Values on the voxels of a volume, resampled to cubes of ``GRID_MM``: (k, j, i), and the affine to LPS mm."""
+    step = GRID_MM / np.array(on.spacing_mm)
+    cells = np.floor((np.array(values.shape) - 1) / step + 1e-6).astype(int) + 1
+    even: Grid = ndimage.affine_transform(
+        values, step, output_shape=tuple(int(n) for n in cells), order=1, mode="nearest", output=np.float32
+    )
+    affine = on.affine_lps_mm.copy()
+    affine[:3, :3] *= step
+    return np.clip(even, -1000, 1500), affine
+
+
+def canal_likeness(hu: Grid, bone_hu: float = BONE_HU) -> Grid:
     """Enclosure by bone plus body in front, for every soft voxel: 0 to 1.8."""
     slab = ndimage.maximum_filter1d(hu, _odd(SLAB_MM), axis=0)
-    bone = slab > BONE_HU
+    bone = slab > bone_hu
     hits = np.stack([_hit(bone, 2 * np.pi * d / DIRECTIONS) for d in range(DIRECTIONS)])
     half = DIRECTIONS // 2
     enclosed = 0.5 * hits.mean(0, dtype=np.float32) + 0.5 * (hits[:half] & hits[half:]).mean(0, dtype=np.float32)
     body = ndimage.uniform_filter1d(np.clip((hu - 20) / 150, 0, 1), _odd(24), axis=0)
     body = ndimage.uniform_filter(body, (1, _odd(20), _odd(24)))
-    in_front = shifted(body, -int(round(20 / GRID_MM)), 0)
+    in_front = shifted(body, -round(20 / GRID_MM), 0)
     soft = np.clip(1 - np.abs(ndimage.uniform_filter(hu, 3) - 35) / 120, 0, 1) * ~bone
     likeness: Grid = (enclosed + 0.8 * in_front) * soft
     return likeness
@@ -121,7 +121,7 @@ def best_path(likeness: Grid) -> tuple[Floats, Floats]:
     return index.astype(float), likeness[tuple(index.T)].astype(float)
 
 
-def shifted(stack: NDArray[np.generic], dj: int, di: int) -> NDArray[np.generic]:
+def shifted(stack: NDArray[Cell], dj: int, di: int) -> NDArray[Cell]:
     """``stack[k, j + dj, i + di]``, zero where that lies outside."""
     moved = np.zeros_like(stack)
     nj, ni = stack.shape[1:]
@@ -140,4 +140,4 @@ def _hit(bone: NDArray[np.bool_], angle: float) -> NDArray[np.bool_]:
 
 
 def _odd(length_mm: float) -> int:
-    return int(round(length_mm / GRID_MM)) | 1
+    return round(length_mm / GRID_MM) | 1

@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from node.domain.volume import Volume
-from node.imaging.spine.canal import Canal
-from node.imaging.spine.curve import OUTSIDE, Curve, Floats, curve_through, equal_steps, smoothed, straighten
+from node.imaging.spine.canal import GRID_MM, Canal
+from node.imaging.spine.curve import OUTSIDE, Curve, Floats, curve_through, smoothed, straighten
 
 STEP_MM = 1.0
 EXTEND_MM = 14.0
@@ -32,15 +32,15 @@ class Column:
 
 def follow(volume: Volume, canal: Canal) -> Column:
     """Outline the bodies across the canal every 6 mm and lay a smooth curve through their centres."""
-    s = np.arange(len(canal.points)) * 3.0
+    s = np.arange(len(canal.points), dtype=np.float64) * GRID_MM
     line, _ = smoothed(s, canal.points, 6.0)
     tube = curve_through(line, np.array([0.0, 1.0, 0.0]), 2.0, 14.0, EXTEND_MM)
     u, v = np.arange(-40.0, 41.0, 2.0), np.arange(-64.0, 21.0, 2.0)
     across = straighten(volume, tube, u, v)
     at = np.arange(0, len(tube.s_mm), 3)
     outlines = [outline(_solid(across, int(i)), u, v) for i in at]
-    middle = np.array([o.centre for o in outlines])
-    middle = ndimage.median_filter(middle, size=(5, 1), mode="nearest")
+    centres = np.array([o.centre for o in outlines])
+    middle = ndimage.median_filter(centres, size=(5, 1), mode="nearest")
     middle, _ = smoothed(tube.s_mm[at], middle, 12.0)
     offset = np.stack([np.interp(tube.s_mm, tube.s_mm[at], middle[:, a]) for a in range(2)], axis=1)
     bodies = tube.points + offset[:, :1] * tube.left + offset[:, 1:] * tube.posterior
@@ -132,6 +132,3 @@ def _solid(across: NDArray[np.float32], i: int) -> NDArray[np.float32]:
         return np.full(across.shape[1:], -100, np.float32)
     filled: NDArray[np.float32] = np.percentile(known, 85, axis=0).astype(np.float32)
     return filled
-
-
-__all__ = ["Column", "Outline", "equal_steps", "follow", "outline"]

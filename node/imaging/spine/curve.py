@@ -81,15 +81,15 @@ def curve_through(points: Floats, toward_back: Floats, step_mm: float, sigma_mm:
         source = np.linspace(0.0, 1.0, len(toward_back))
         along = s / max(s[-1], 1e-9)
         toward_back = np.stack([np.interp(along, source, toward_back[:, a]) for a in range(3)], axis=1)
-    back = np.broadcast_to(toward_back, even.shape)
-    extra = int(round(extend_mm / step_mm))
+    back: Floats = np.broadcast_to(toward_back, even.shape).astype(np.float64)
+    extra = round(extend_mm / step_mm)
     if extra:
-        steps = np.arange(1, extra + 1)[:, None] * step_mm
+        steps = np.arange(1.0, extra + 1)[:, None] * step_mm
         head, foot = unit(slope[0]), unit(slope[-1])
         even = np.concatenate([even[0] - head * steps[::-1], even, even[-1] + foot * steps])
         slope = np.concatenate([np.repeat(slope[:1], extra, 0), slope, np.repeat(slope[-1:], extra, 0)])
         back = np.concatenate([np.repeat(back[:1], extra, 0), back, np.repeat(back[-1:], extra, 0)])
-        s = np.arange(len(even)) * step_mm
+        s = np.arange(len(even), dtype=np.float64) * step_mm
     superior = -unit(slope)
     posterior = unit(back - (back * superior).sum(1, keepdims=True) * superior)
     return Curve(s, even, np.cross(posterior, superior), posterior, superior)

@@ -1,10 +1,10 @@
 """Where one vertebra ends and the next begins.
 
-Two signals run down the straightened column: the body's own attenuation (bright endplate, dark disc, bright endplate)
-and the wall of the canal beside it (pedicle in the upper half of each vertebra, open foramen from there to the next
-disc). The second holds where the first fails: osteoporosis, thick slices, narrow or calcified discs. Dynamic programming
-over (disc, length of the vertebra above it) finds the division that explains both and whose lengths follow one another as
-lengths of vertebrae do.
+Two signals run down the straightened column: the body's own attenuation (bright endplate, dark disc, bright
+endplate) and the wall of the canal beside it (pedicle in the upper half of each vertebra, open foramen from there to
+the next disc). The second holds where the first fails: osteoporosis, thick slices, narrow or calcified discs. Dynamic
+programming over (disc, length of the vertebra above it) finds the division that explains both and whose lengths follow
+one another as lengths of vertebrae do.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ V_MM = np.arange(-30.0, 46.0, 1.5)
 """The straightened column is sampled on these, from the body's centre: to the left, to the back."""
 
 SHORTEST_MM, LONGEST_MM = 9, 52
+MELTED_WEIGHT = 0.7
 LENGTH_OF_WIDTH = 0.74
 """Disc to disc, as a part of the body's width (T2 to L5: 0.62 to 0.85)."""
 
@@ -51,14 +52,18 @@ class Segment:
     score: float
 
 
-def profiles(straight: NDArray[np.float32], column: Column) -> Profiles:
-    """Reduce the straightened column (n, V_MM, U_MM) to its signals."""
+def profiles(straight: NDArray[np.float32], column: Column, slice_mm: float) -> Profiles:
+    """Reduce the straightened column (n, V_MM, U_MM) to its signals.
+
+    ``slice_mm``: distance of slices. Where it exceeds a thoracic disc, both endplates melt into one bright line.
+    """
     tilts = np.array([-14.0, -7.0, 0.0, 7.0, 14.0])
     core = np.array([_core(straight, column, tilt) for tilt in tilts])
     pedicle_hu = _pedicle(straight, column)
     low, high = _local_range(pedicle_hu, 50)
     pedicle = np.clip((pedicle_hu - low) / np.maximum(high - low, 60), 0, 1)
-    depth = np.array([_notch(row) for row in core])
+    melted = float(np.clip((slice_mm - 1.5) / 2.0, 0.0, 1.0)) * MELTED_WEIGHT
+    depth = np.array([np.fmax(_notch(row), melted * _ridge(row)) for row in core])
     steep = np.abs(tilts)[:, None] * 0.4
     depth = (depth - steep).max(0)
     spread = _local_spread(core[len(tilts) // 2], 40)
@@ -138,14 +143,28 @@ def _core(straight: NDArray[np.float32], column: Column, tilt_deg: float) -> Flo
 
 
 def _pedicle(straight: NDArray[np.float32], column: Column) -> Floats:
+    """Bone of the canal's side wall just behind the body, both sides; a foramen anywhere in its depth makes it dark."""
     v, u = np.meshgrid(V_MM, U_MM, indexing="ij")
-    wall = 0.5 * column.depth_mm[:, None, None]
-    beside = (np.abs(np.abs(u) - 0.33 * column.width_mm[:, None, None]) < 3) & (v > wall) & (v < wall + 9)
-    known = beside & (straight > OUTSIDE + 1)
+    sides = []
+    for side in (-1.0, 1.0):
+        across = np.abs(u - side * 0.33 * column.width_mm[:, None, None]) < 2.6
+        depths = [_window(straight, column, across, v, behind) for behind in (0.5, 2.5, 4.5)]
+        sides.append(np.min(depths, axis=0))
+    mean = np.mean(sides, axis=0)
+    smooth: Floats = ndimage.gaussian_filter1d(_filled(mean), 1.0) + 0 * mean
+    return smooth
+
+
+def _window(
+    straight: NDArray[np.float32], column: Column, across: NDArray[np.bool_], v: Floats, behind_mm: float
+) -> Floats:
+    wall = 0.5 * column.depth_mm[:, None, None] + behind_mm
+    place = across & (np.abs(v - wall) < 2.3)
+    known = place & (straight > OUTSIDE + 1)
     count = known.sum((1, 2))
     total = np.where(known, np.clip(straight, -200, 800), 0).sum((1, 2), dtype=np.float64)
-    mean: Floats = np.where(count > 0.6 * beside.sum((1, 2)), total / np.maximum(count, 1), np.nan)
-    return ndimage.gaussian_filter1d(_filled(mean), 1.0) + 0 * mean
+    mean: Floats = np.where(count > 0.6 * place.sum((1, 2)), total / np.maximum(count, 1), np.nan)
+    return mean
 
 
 def _notch(profile: Floats) -> Floats:
@@ -156,6 +175,14 @@ def _notch(profile: Floats) -> Floats:
     above, below = brightest[1 : 1 + len(known)], brightest[11 : 11 + len(known)]
     notch: Floats = 0.5 * (above + below) - middle - 0.25 * np.abs(above - below) + 0 * profile
     return notch
+
+
+def _ridge(profile: Floats) -> Floats:
+    """How far each sample lies above the mean 7 to 11 mm away on either side; NaN beyond the scan."""
+    known = _filled(profile)
+    beside = np.pad(ndimage.uniform_filter1d(known, 5), 9, mode="edge")
+    ridge: Floats = ndimage.uniform_filter1d(known, 5) - 0.5 * (beside[: len(known)] + beside[18:]) + 0 * profile
+    return ridge
 
 
 def _filled(profile: Floats) -> Floats:

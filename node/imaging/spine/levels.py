@@ -2,34 +2,41 @@
 
 A hypothesis says how many thoracic (11 to 13) and lumbar (4 to 6) vertebrae this person has and which vertebra is the
 uppermost one found. Ribs, pelvis and lungs each give every hypothesis a likelihood; with the frequency of the variants
-(facts and sources in docs) they give a probability for every name of every vertebra.
+they give a probability for every name of every vertebra.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
+from numpy.typing import NDArray
 
 from node.domain.spine import LEVELS, Anchor, LevelAssignment
 from node.imaging.spine.ribs import Reach
 
+Floats = NDArray[np.float64]
+AnchorName = Literal["ribs", "sacrum", "first-rib"]
+
 MOST = 0.99
 """No name is ever surer than this."""
+TELLING = 0.6
+"""An anchor that alone puts L1 nowhere with at least this probability is silent."""
 
 COUNTS: Mapping[tuple[int, int], float] = {
-    (12, 5): 0.900,
-    (12, 4): 0.035,
-    (12, 6): 0.025,
-    (11, 5): 0.012,
-    (11, 6): 0.012,
-    (13, 5): 0.006,
-    (13, 4): 0.010,
+    (12, 5): 0.845,
+    (12, 4): 0.055,
+    (12, 6): 0.045,
+    (11, 5): 0.020,
+    (11, 6): 0.015,
+    (13, 5): 0.005,
+    (13, 4): 0.015,
 }
-"""(thoracic, lumbar) vertebrae → part of people. Whole-spine CT, n = 551: sacralised (23 segments) and lumbarised spines;
-eleven and thirteen rib pairs (PMID 40381031; PMC3948909). Hypoplastic twelfth ribs (about one in eight) are in the
-likelihood of the ribs instead."""
+"""(thoracic, lumbar) vertebrae → part of people, between the figures of whole-spine CT in n = 551 (23 presacral
+segments 12 %, 25 segments 4 %; PMID 40381031), n = 226 (2.7 %, 6.2 %; PMC3948909) and n = 1340 (eleven rib pairs 8 %,
+thirteen 0.4 %; Korea). Twelfth ribs too short to tell from processes are in the likelihood of the ribs instead."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +44,7 @@ class Signs:
     """What was seen at one vertebra."""
 
     reach: tuple[Reach, Reach]
+    """To the right and to the left."""
     sacral: float | None
     """See ``sacrum.sacral_scores``."""
     lung: float | None
@@ -45,108 +53,113 @@ class Signs:
 
 @dataclass(frozen=True, slots=True)
 class Naming:
-    """Names head to foot, each with its probability."""
+    """Names head to foot (C, T, L and S), each with its probability."""
 
     names: tuple[str, ...]
     confidence: tuple[float, ...]
     assignment: LevelAssignment
 
 
-def name(signs: list[Signs], shown: int) -> Naming:
-    """Name the first ``shown`` vertebrae; further signs (sacrum below the last disc) only help."""
-    hypotheses, prior = _hypotheses(len(signs))
-    evidence = {
-        "ribs": np.array([sum(_rib(s, n) for s, n in zip(signs, h, strict=True)) for h in hypotheses]),
-        "sacrum": np.array([sum(_sacral(s, n) for s, n in zip(signs, h, strict=True)) for h in hypotheses]),
-        "first-rib": np.array([sum(_lung(s, n) for s, n in zip(signs, h, strict=True)) for h in hypotheses]),
+@dataclass(frozen=True, slots=True)
+class Place:
+    """One vertebra of a hypothesis."""
+
+    level: str
+    last_of_kind: bool
+    """The lowest thoracic or lumbar vertebra of this person."""
+
+
+def name(signs: Sequence[Signs]) -> Naming:
+    """Name the vertebrae of a column from the signs at each, head to foot, no vertebra left out."""
+    hypotheses, prior = hypotheses_for(len(signs))
+    evidence: dict[AnchorName, Floats] = {
+        "ribs": _likelihood(signs, hypotheses, rib_log_likelihood),
+        "sacrum": _likelihood(signs, hypotheses, sacral_log_likelihood),
+        "first-rib": _likelihood(signs, hypotheses, lung_log_likelihood),
     }
-    posterior = _normal(prior + sum(evidence.values()))
-    labels = [[_plain(n) for n in h] for h in hypotheses]
-    best = max(range(len(hypotheses)), key=lambda i: _offset_mass(posterior, labels, i, shown))
-    names = labels[best][:shown]
-    sure = [float(sum(p for p, h in zip(posterior, labels, strict=True) if h[i] == names[i])) for i in range(shown)]
-    sure = [min(MOST, c) for c in sure]
-    return Naming(tuple(names), tuple(sure), _assignment(names, sure, evidence, prior, labels, signs, shown))
+    probability = _normalised(prior + np.sum(list(evidence.values()), axis=0))
+    best = hypotheses[int(probability.argmax())]
+    names = tuple(place.level for place in best)
+    sure = tuple(min(MOST, _chance(probability, hypotheses, i, names[i])) for i in range(len(names)))
+    anchors, agreement = _anchors(evidence, prior, hypotheses, signs, names)
+    nearest = min(range(len(names)), key=lambda i: abs(_rank(names[i]) - _rank("L1")))
+    pairs = sum(is_rib(s.reach[0]) and is_rib(s.reach[1]) for s in signs)
+    return Naming(names, sure, LevelAssignment(anchors, agreement, pairs, sure[nearest]))
 
 
-def _offset_mass(posterior: np.ndarray, labels: list[list[str]], i: int, shown: int) -> float:
-    return float(posterior[i])
-
-
-def _hypotheses(count: int) -> tuple[list[tuple[str, ...]], np.ndarray]:
-    found, prior = [], []
+def hypotheses_for(count: int) -> tuple[list[tuple[Place, ...]], Floats]:
+    """Every run of ``count`` neighbours in every kind of column, with the logarithm of its prior probability."""
+    found: list[tuple[Place, ...]] = []
+    prior: list[float] = []
     for (thoracic, lumbar), part in COUNTS.items():
-        chain = (
-            [f"C{n}" for n in range(1, 8)]
-            + [f"T{n}" for n in range(1, thoracic + 1)]
-            + [f"L{n}{'*' if n == lumbar else ''}" for n in range(1, lumbar + 1)]
-            + [f"S{n}" for n in range(1, 6)]
-        )
-        if thoracic == 11:
-            chain[chain.index("T11")] = "T11*"
-        starts = max(1, len(chain) - count + 1)
-        for start in range(starts):
-            if len(chain[start : start + count]) == count:
-                found.append(tuple(chain[start : start + count]))
-                prior.append(np.log(part / starts))
+        column = [
+            *(Place(f"C{n}", n == 7) for n in range(1, 8)),
+            *(Place(f"T{n}", n == thoracic) for n in range(1, thoracic + 1)),
+            *(Place(f"L{n}", n == lumbar) for n in range(1, lumbar + 1)),
+            *(Place(f"S{n}", n == 5) for n in range(1, 6)),
+        ]
+        for start in range(len(column) - count + 1):
+            found.append(tuple(column[start : start + count]))
+            prior.append(float(np.log(part)))
+    if not found:
+        raise ValueError(f"no human column has {count} vertebrae in a row")
     return found, np.array(prior)
 
 
-def _plain(level: str) -> str:
-    return level.rstrip("*")
+def is_rib(reach: Reach) -> bool:
+    """Whether the bone goes on far beyond any transverse process."""
+    return reach.beside_mm >= RIB_BESIDE_MM
 
 
-def _normal(log_weight: np.ndarray) -> np.ndarray:
-    weight = np.exp(log_weight - log_weight.max())
-    return weight / weight.sum()
+PROCESS_BESIDE_MM, RIB_BESIDE_MM = 31.0, 41.0
+"""From the side of the body: processes end before the first (L3 in men), all but short ribs pass the second."""
+
+_RIBS: Mapping[str, tuple[float, float, float, float]] = {
+    "C": (0.85, 0.08, 0.02, 0.05),
+    "C7": (0.60, 0.12, 0.10, 0.18),
+    "T1": (0.06, 0.06, 0.10, 0.78),
+    "T": (0.01, 0.01, 0.01, 0.97),
+    "T11": (0.015, 0.01, 0.02, 0.955),
+    "last T": (0.085, 0.035, 0.08, 0.80),
+    "L1": (0.935, 0.03, 0.01, 0.025),
+    "L": (0.957, 0.025, 0.006, 0.012),
+    "last L": (0.66, 0.13, 0.03, 0.18),
+    "S": (0.40, 0.15, 0.15, 0.30),
+}
+"""Chance that bone ends like a process, a little later without falling, a little later but falling, or far out."""
 
 
-def _rib(sign: Signs, level: str) -> float:
-    """Log-likelihood of the reaches at a level: (ends like a process, in between, goes on like a rib)."""
-    table = _rib_table(level)
-    total = 0.0
-    for reach in sign.reach:
-        if reach.mm >= 64:
-            chance = table[2]
-        elif reach.cut:
-            chance = 1.0
-        elif reach.mm >= 54:
-            chance = table[1]
-        else:
-            chance = table[0]
-        total += float(np.log(chance))
-    return 0.75 * total
+def rib_log_likelihood(sign: Signs, place: Place) -> float:
+    """Of both sides' reaches. The sides are not independent: together they count as one and a half."""
+    key = f"last {place.level[0]}" if place.last_of_kind and place.level[0] in "TL" else place.level
+    table = _RIBS.get(key, _RIBS[place.level[0]])
+    return 0.75 * sum(_reach_log_likelihood(reach, table) for reach in sign.reach)
 
 
-def _rib_table(level: str) -> tuple[float, float, float]:
-    kind, number = level[0], int(level[1:].rstrip("*"))
-    if kind == "C":
-        return (0.60, 0.22, 0.18) if number == 7 else (0.85, 0.10, 0.05)
-    if kind == "T":
-        if level == "T11*" or number >= 12:
-            return (0.10, 0.10, 0.80)
-        return {1: (0.06, 0.16, 0.78), 11: (0.015, 0.025, 0.96)}.get(number, (0.01, 0.02, 0.97))
-    if kind == "L":
-        if level.endswith("*"):
-            return (0.68, 0.15, 0.17)
-        return (0.935, 0.035, 0.03) if number == 1 else (0.96, 0.025, 0.015)
-    return (0.40, 0.30, 0.30)
+def _reach_log_likelihood(reach: Reach, table: tuple[float, float, float, float]) -> float:
+    if is_rib(reach):
+        return float(np.log(table[3]))
+    if reach.cut:
+        return float(np.log(1.0 - table[0])) if reach.beside_mm > PROCESS_BESIDE_MM else 0.0
+    if reach.beside_mm > PROCESS_BESIDE_MM:
+        return float(np.log(table[2] if reach.fall_mm > 6 else table[1]))
+    return float(np.log(table[0]))
 
 
-def _sacral(sign: Signs, level: str) -> float:
+def sacral_log_likelihood(sign: Signs, place: Place) -> float:
+    """Of the pelvis beside the vertebra; heavy tails, since contrast medium, metal and hips imitate it."""
     if sign.sacral is None:
         return 0.0
-    if level[0] == "S":
+    mean, spread = -7.0, 2.2
+    if place.level[0] == "S":
         mean, spread = 2.2, 1.6
-    elif level.endswith("*") and level[0] == "L":
+    elif place.level[0] == "L" and place.last_of_kind:
         mean, spread = -2.7, 1.3
-    else:
-        mean, spread = -7.0, 2.2
-    z = (max(sign.sacral, -8.0) - mean) / spread
+    z = (min(max(sign.sacral, -8.0), 4.0) - mean) / spread
     return float(np.log(0.97 * np.exp(-0.5 * z * z) / spread + 0.01))
 
 
-LUNG: Mapping[str, tuple[float, float, float]] = {
+_LUNG: Mapping[str, tuple[float, float, float]] = {
     "C": (0.95, 0.04, 0.01),
     "T1": (0.60, 0.35, 0.05),
     "T2": (0.15, 0.60, 0.25),
@@ -155,55 +168,94 @@ LUNG: Mapping[str, tuple[float, float, float]] = {
     "T10": (0.05, 0.20, 0.75),
     "T11": (0.20, 0.40, 0.40),
     "T12": (0.45, 0.38, 0.17),
+    "T13": (0.65, 0.27, 0.08),
     "L1": (0.78, 0.18, 0.04),
     "L": (0.97, 0.02, 0.01),
     "S": (0.97, 0.02, 0.01),
 }
-"""Chance of (no, some, much) lung beside a vertebra."""
+"""Chance of no (< 3 %), some, much (> 30 %) lung beside a vertebra."""
 
 
-def _lung(sign: Signs, level: str) -> float:
+def lung_log_likelihood(sign: Signs, place: Place) -> float:
+    """Of the lung beside the vertebra; weakened, because neighbours are not independent."""
     if sign.lung is None:
         return 0.0
-    table = LUNG.get(_plain(level), LUNG[level[0]])
+    table = _LUNG.get(place.level, _LUNG[place.level[0]])
     return 0.6 * float(np.log(table[0 if sign.lung < 0.03 else 1 if sign.lung < 0.3 else 2]))
 
 
-def _assignment(
-    names: list[str],
-    sure: list[float],
-    evidence: Mapping[str, np.ndarray],
-    prior: np.ndarray,
-    labels: list[list[str]],
-    signs: list[Signs],
-    shown: int,
-) -> LevelAssignment:
-    anchors = []
+def _likelihood(signs: Sequence[Signs], hypotheses: Sequence[tuple[Place, ...]], of: object) -> Floats:
+    assert callable(of)
+    known: dict[tuple[int, Place], float] = {}
+    for hypothesis in hypotheses:
+        for i, place in enumerate(hypothesis):
+            if (i, place) not in known:
+                known[i, place] = of(signs[i], place)
+    return np.array([sum(known[i, place] for i, place in enumerate(h)) for h in hypotheses])
+
+
+def _normalised(log_weight: Floats) -> Floats:
+    weight: Floats = np.exp(log_weight - log_weight.max())
+    whole: Floats = weight / weight.sum()
+    return whole
+
+
+def _chance(probability: Floats, hypotheses: Sequence[tuple[Place, ...]], i: int, level: str) -> float:
+    return float(sum(p for p, h in zip(probability, hypotheses, strict=True) if h[i].level == level))
+
+
+def _rank(level: str) -> int:
+    return LEVELS.index(level) if level in LEVELS else len(LEVELS)
+
+
+def _anchors(
+    evidence: Mapping[AnchorName, Floats],
+    prior: Floats,
+    hypotheses: Sequence[tuple[Place, ...]],
+    signs: Sequence[Signs],
+    names: Sequence[str],
+) -> tuple[tuple[Anchor, ...], Literal["agree", "single", "conflict", "none"]]:
+    """What each way of counting says alone, and whether they put L1 in the same place."""
+    where = np.array([_place_of_l1(h) for h in hypotheses])
+    anchors, places = [], []
     for kind, likelihood in evidence.items():
-        alone = _normal(prior + likelihood)
-        first: dict[str, float] = {}
-        for p, h in zip(alone, labels, strict=True):
-            first[h[0]] = first.get(h[0], 0.0) + float(p)
-        top = max(first, key=lambda level: first[level])
-        if first[top] < 0.5:
+        alone = _normalised(prior + likelihood)
+        chances = {int(w): float(alone[where == w].sum()) for w in np.unique(where)}
+        likeliest = max(chances, key=lambda w: chances[w])
+        if chances[likeliest] < TELLING:
             continue
-        anchors.append(Anchor(kind, top, _sentence(kind, top, names, signs, shown)))  # type: ignore[arg-type]
-    said = {a.level_of_first for a in anchors}
-    strong = [a for a in anchors if a.name in ("ribs", "sacrum", "first-rib")]
-    agreement = "none" if not strong else "conflict" if len(said) > 1 else "single" if len(strong) == 1 else "agree"
-    at = (
-        names.index("L1")
-        if "L1" in names
-        else min(range(shown), key=lambda i: abs(LEVELS.index(names[i]) - LEVELS.index("L1")))
-    )
-    pairs = sum(min(s.reach[0].mm, s.reach[1].mm) >= 64 for s in signs[:shown])
-    return LevelAssignment(tuple(anchors), agreement, pairs, sure[at])  # type: ignore[arg-type]
+        best = hypotheses[int(np.where(where == likeliest, alone, -1).argmax())]
+        places.append(likeliest)
+        anchors.append(Anchor(kind, best[0].level, _sentence(kind, best, signs, names)))
+    if not places:
+        return (), "none"
+    if len(places) == 1:
+        return tuple(anchors), "single"
+    return tuple(anchors), "agree" if len(set(places)) == 1 else "conflict"
 
 
-def _sentence(kind: str, first: str, names: list[str], signs: list[Signs], shown: int) -> str:
-    if kind == "ribs":
-        bearing = [n for n, s in zip(names, signs, strict=False) if max(r.mm for r in s.reach) >= 64]
-        return f"Ribs were followed from {len(bearing)} vertebrae; counted by them the uppermost found is {first}."
+def _place_of_l1(hypothesis: Sequence[Place]) -> int:
+    """Index that L1 has, or would have, counted from the uppermost vertebra found."""
+    for i, place in enumerate(hypothesis):
+        if place.level == "L1":
+            return i
+        if place.level[0] == "L":
+            return i - int(place.level[1:]) + 1
+        if place.level[0] == "S":
+            return i - 5
+        if place.level[0] == "T" and place.last_of_kind:
+            return i + 1
+    last = hypothesis[-1]
+    return len(hypothesis) - 1 + (13 - int(last.level[1:]) if last.level[0] == "T" else 20 - int(last.level[1:]))
+
+
+def _sentence(kind: AnchorName, best: Sequence[Place], signs: Sequence[Signs], names: Sequence[str]) -> str:
     if kind == "sacrum":
-        return f"Counted up from the wings of the sacrum and the iliac bones, the uppermost vertebra found is {first}."
-    return f"By where the lungs begin and end, the uppermost vertebra found is {first}."
+        top = next((names[i - 1] for i, place in enumerate(best) if place.level == "S1" and i > 0), None)
+        seen = f"the sacrum begins below the vertebra named {top}" if top else "no sacrum is in the scan"
+        return f"By its wings and the iliac bones {seen}; counted up from it the uppermost vertebra is {best[0].level}."
+    if kind == "first-rib":
+        return f"By where the lungs begin and end, the uppermost vertebra found is {best[0].level}."
+    bearing = [names[i] for i, sign in enumerate(signs) if is_rib(sign.reach[0]) or is_rib(sign.reach[1])]
+    ribs = f"ribs were followed from {bearing[0]} to {bearing[-1]}" if bearing else "no vertebra found has ribs"
+    return f"Counted by the last ribs, the uppermost vertebra found is {best[0].level}: {ribs}."

@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
 
-from node.domain.spine import LEVELS, Frame, SpineMap, VertebraSeed
+from node.domain.spine import Frame, SpineMap, VertebraSeed
 from node.domain.volume import Volume
 from node.errors import SpineNotFound
-from node.imaging.spine import canal, column, discs, levels, ribs, sacrum, surroundings
+from node.imaging.body import Scene
+from node.imaging.spine import canal, column, discs, levels, planes, ribs, sacrum, surroundings
 from node.imaging.spine.column import Column
 from node.imaging.spine.curve import straighten, unit
 from node.imaging.spine.discs import Profiles, Segment
 from node.imaging.spine.levels import Naming, Signs
+from node.imaging.spine.planes import DiscPlane
+
+CUT_PART = 0.3
+"""A vertebra of which at least this part is in the scan is shown, as incomplete."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -24,72 +30,89 @@ class SpineTrace:
     column: Column
     profiles: Profiles
     segments: tuple[Segment, ...]
+    plates: tuple[DiscPlane, ...]
+    """One more than segments."""
     signs: tuple[Signs, ...]
+    """Of the segments, and of a cut vertebra above or below them."""
     naming: Naming
     spine: SpineMap
 
 
-def locate(volume: Volume, scene: object | None = None) -> SpineMap:
+def locate(volume: Volume, scene: Scene | None = None) -> SpineMap:
     """Find and name the vertebrae of a volume. Raises SpineNotFound."""
     return trace(volume, scene).spine
 
 
-def trace(volume: Volume, scene: object | None = None) -> SpineTrace:
+def trace(volume: Volume, scene: Scene | None = None) -> SpineTrace:
     """As ``locate``, with all evidence. Raises SpineNotFound."""
-    line = canal.trace(volume)
+    line = canal.trace(volume, scene)
     body_column = column.follow(volume, line)
     straight = straighten(volume, body_column.curve, discs.U_MM, discs.V_MM)
-    signal = discs.profiles(straight, body_column)
+    signal = discs.profiles(straight, body_column, volume.spacing_mm[0])
     segments = discs.divide(signal, body_column)
     if not segments:
         raise SpineNotFound("No vertebrae could be told apart in this series.", {})
+    edges = [segments[0].top_mm, *(segment.bottom_mm for segment in segments)]
+    plates = [planes.fit(straight, body_column, edge) for edge in edges]
     around = surroundings.look_around(volume, body_column)
-    beyond = _segments_beyond(segments, body_column)
-    signs = _signs(around, body_column, segments + beyond)
-    naming = levels.name(signs, len(segments))
-    seeds = [
-        _seed(volume, body_column, segment, name, sure)
-        for segment, name, sure in zip(segments, naming.names, naming.confidence, strict=True)
-        if name in LEVELS
+    above, below = _cut_ends(segments, signal)
+    signs = _signs(around, body_column, above + segments + below)
+    naming = levels.name(signs)
+    seeds = [_seed(volume, body_column, upper, lower) for upper, lower in pairwise(plates)]
+    seeds = [_beyond(seeds[0], up=True) for _ in above] + seeds + [_beyond(seeds[-1], up=False) for _ in below]
+    named = [
+        replace(seed, level=level, confidence=sure)
+        for seed, level, sure in zip(seeds, naming.names, naming.confidence, strict=True)
+        if level[0] in "TL"
     ]
-    spine = SpineMap(tuple(seeds), naming.assignment, line.points)
-    return SpineTrace(body_column, signal, tuple(segments), tuple(signs), naming, spine)
+    if not named:
+        raise SpineNotFound("Only neck or pelvis is in this series.", {"vertebrae_found": len(seeds)})
+    spine = SpineMap(tuple(named), naming.assignment, line.points)
+    return SpineTrace(body_column, signal, tuple(segments), tuple(plates), tuple(signs), naming, spine)
 
 
-def _segments_beyond(segments: list[Segment], body_column: Column) -> list[Segment]:
-    """A place for one more vertebra below the last disc (mostly S1), when that much of the column is followed."""
-    last = segments[-1]
+def _cut_ends(segments: list[Segment], signal: Profiles) -> tuple[list[Segment], list[Segment]]:
+    """The vertebrae that the scan, or the column followed, ends in: above the first disc and below the last."""
+    seen = np.flatnonzero(np.isfinite(signal.core_hu).any(axis=0))
+    first, last = segments[0], segments[-1]
+    above, below = [], []
+    length = first.bottom_mm - first.top_mm
+    if first.top_mm - seen[0] > CUT_PART * length:
+        above = [Segment(first.top_mm - 0.95 * length, first.top_mm, 0.0)]
     length = last.bottom_mm - last.top_mm
-    if body_column.curve.s_mm[-1] - last.bottom_mm < 0.5 * length:
-        return []
-    return [Segment(last.bottom_mm, min(last.bottom_mm + length, float(body_column.curve.s_mm[-1])), 0.0)]
+    if seen[-1] - last.bottom_mm > CUT_PART * length:
+        below = [Segment(last.bottom_mm, last.bottom_mm + length, 0.0)]
+    return above, below
 
 
 def _signs(around: surroundings.Surroundings, body_column: Column, segments: list[Segment]) -> list[Signs]:
     reach = ribs.reaches(around, body_column, segments)
     sacral = sacrum.sacral_scores(sacrum.pelvis_profile(around, body_column), segments)
-    lung = [_lung(around, segment) for segment in segments]
+    lung = [surroundings.lung_part(around, segment.top_mm, segment.bottom_mm) for segment in segments]
     return [Signs(r, s, g) for r, s, g in zip(reach, sacral, lung, strict=True)]
 
 
-def _lung(around: surroundings.Surroundings, segment: Segment) -> float | None:
-    rows = slice(int(segment.top_mm / surroundings.GRID_MM), int(segment.bottom_mm / surroundings.GRID_MM) + 1)
-    v, u = np.meshgrid(surroundings.V_MM, surroundings.U_MM, indexing="ij")
-    beside = (np.abs(u) > 22) & (np.abs(u) < 60) & (v > -20) & (v < 30)
-    hu, known = around.hu[rows][:, beside], around.known[rows][:, beside]
-    return float((hu[known] < -500).mean()) if known.mean() > 0.5 else None
-
-
-def _seed(volume: Volume, body_column: Column, segment: Segment, level: str, sure: float) -> VertebraSeed:
+def _seed(volume: Volume, body_column: Column, upper: DiscPlane, lower: DiscPlane) -> VertebraSeed:
+    """A vertebra between two discs: its centre midway between its endplates, its axis the mean of their normals."""
     curve = body_column.curve
-    middle = 0.5 * (segment.top_mm + segment.bottom_mm)
-    centre, left, posterior, superior = curve.at(middle)
+    top, bottom = upper.s_mm + upper.half_mm, lower.s_mm - lower.half_mm
+    centre, left, posterior, superior = curve.at(0.5 * (top + bottom))
+    forward = np.tan(np.deg2rad(0.5 * (upper.forward_deg + lower.forward_deg)))
+    sideways = np.tan(np.deg2rad(0.5 * (upper.sideways_deg + lower.sideways_deg)))
+    superior = unit(superior - forward * posterior - sideways * left)
     posterior = unit(posterior - (posterior @ superior) * superior)
     frame = Frame(centre, np.cross(posterior, superior), posterior, superior)
     at = curve.nearest(centre)
-    length = segment.bottom_mm - segment.top_mm
-    height, width, depth = 0.82 * length, float(body_column.width_mm[at]), float(body_column.depth_mm[at])
-    return VertebraSeed(level, sure, frame, height, width, depth, _inside(volume, frame, height, width, depth))
+    height, width, depth = max(bottom - top, 5.0), float(body_column.width_mm[at]), float(body_column.depth_mm[at])
+    complete = _inside(volume, frame, height, width, depth)
+    return VertebraSeed("", 0.0, frame, height, width, depth, complete)
+
+
+def _beyond(seed: VertebraSeed, *, up: bool) -> VertebraSeed:
+    """The neighbour of the last vertebra between two discs, cut by the scan's end: its place is a guess."""
+    step = 1.2 * seed.height_mm * (1 if up else -1)
+    frame = replace(seed.frame, centre_lps_mm=seed.frame.centre_lps_mm + step * seed.frame.superior)
+    return replace(seed, frame=frame, complete=False)
 
 
 def _inside(volume: Volume, frame: Frame, height: float, width: float, depth: float) -> bool:

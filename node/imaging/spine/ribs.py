@@ -20,7 +20,6 @@ from node.imaging.spine.surroundings import GRID_MM, U_MM, V_MM, Surroundings
 RIB_HU = 150.0
 LARGEST_SECTION_MM2 = 300.0
 """Of a rib cut obliquely; more is the pelvis, a scapula, or an organ full of contrast medium."""
-GAP_SECTIONS = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +28,8 @@ class Reach:
 
     mm: float
     """From the midline."""
+    beside_mm: float
+    """From the side of the body."""
     cut: bool
     """It leaves the scan there, and may be longer."""
     fall_mm: float
@@ -51,7 +52,7 @@ def _follow(
     around: Surroundings, free: NDArray[np.bool_], column: Column, segment: Segment, side: float
 ) -> tuple[Reach, NDArray[np.bool_]]:
     top, length = segment.top_mm, segment.bottom_mm - segment.top_mm
-    middle = min(int(top + length / 2), len(column.width_mm) - 1)
+    middle = min(max(int(top + length / 2), 0), len(column.width_mm) - 1)
     width, depth = column.width_mm[middle], column.depth_mm[middle]
     lateral = U_MM * side
     outward = np.argsort(lateral)[np.searchsorted(np.sort(lateral), 0.5 * width + 5) :]
@@ -60,28 +61,38 @@ def _follow(
     root = (s > top - 0.1 * length) & (s < top + 0.65 * length) & (v > -0.1 * depth) & (v < 0.5 * depth + 22)
     front = free[:, :, outward[0]] & root
     claimed = np.zeros_like(free)
-    grown, gap, cut = front, 0, False
+    known = around.known[:, :, outward[0]] & root
+    if known.sum() < 0.8 * max(root.sum(), 0.2 * length * depth / GRID_MM**2):
+        return Reach(float(lateral[outward[0]]), 5.0, True, 0.0), claimed
+    grown, gap, cut = front, False, False
     last, start, end = lateral[outward[0]], _height(front), _height(front)
     for plane in outward[1:]:
-        near = _spread(grown)
-        cut = bool((near & ~around.known[:, :, plane]).any())
+        near = grown if gap else _spread(grown)
         new = near & free[:, :, plane]
         if new.sum() * GRID_MM**2 > LARGEST_SECTION_MM2:
             break
         if not new.any():
-            gap += 1
-            if gap > GAP_SECTIONS or not grown.any():
+            cut |= _at_edge(near, around.known[:, :, plane])
+            if gap or not grown.any():
                 break
-            grown = near
+            grown, gap = near, True
             continue
-        grown, gap, last, end = new, 0, lateral[plane], _height(new)
-        claimed[:, :, plane] = _spread(new)
-    return Reach(float(last), cut, (end - start) * GRID_MM), claimed
+        grown, gap, cut, last, end = new, False, False, lateral[plane], _height(new)
+        claimed[:, :, plane] = ndimage.binary_dilation(new, np.ones((3, 3), bool))
+    return Reach(float(last), float(last - 0.5 * width), cut, (end - start) * GRID_MM), claimed
+
+
+def _at_edge(near: NDArray[np.bool_], known: NDArray[np.bool_]) -> bool:
+    """Whether the place where bone was looked for reaches out of the scan, or of what was straightened."""
+    return bool((near & ~known).any() or near[0].any() or near[-1].any())
+
+
+_STEP = np.array([[0, 0, 0, 0, 0], *[[1, 1, 1, 1, 1]] * 4], bool)
 
 
 def _spread(section: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """Where bone may be in the next section: 2 mm up, 4 mm down, 4 mm to front and back."""
-    spread: NDArray[np.bool_] = ndimage.binary_dilation(section, np.ones((4, 5), bool), origin=(0, 0))
+    """Where bone may go on in the next section: 2 mm up, 4 mm down, 4 mm to front and back."""
+    spread: NDArray[np.bool_] = ndimage.binary_dilation(section, _STEP)
     return spread
 
 

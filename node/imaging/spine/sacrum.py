@@ -43,7 +43,9 @@ def sacral_scores(profile: Floats, segments: list[Segment]) -> list[float | None
     scores: list[float | None] = []
     for segment in segments:
         length = segment.bottom_mm - segment.top_mm
-        rows = slice(int((segment.top_mm + 0.2 * length) / GRID_MM), int(segment.bottom_mm / GRID_MM) + 1)
+        rows = slice(
+            max(0, int((segment.top_mm + 0.2 * length) / GRID_MM)), max(0, int(segment.bottom_mm / GRID_MM) + 1)
+        )
         part = profile[:, rows]
         if part.shape[1] < 3 or np.isfinite(part).mean() < 0.6:
             scores.append(None)
