@@ -40,7 +40,7 @@ def reaches(around: Surroundings, column: Column, segments: list[Segment]) -> li
     """(right, left) of every vertebra, head to foot."""
     found: list[list[Reach]] = [[] for _ in segments]
     for side in (-1.0, 1.0):
-        free = around.hu > RIB_HU
+        free = around.calm_hu > RIB_HU
         for number, segment in enumerate(segments):
             reach, claimed = _follow(around, free, column, segment, side)
             found[number].append(reach)
