@@ -13,7 +13,9 @@ from node.domain.volume import OUTSIDE_FIELD_HU
 NEVER_MEASURED_HU = -1500
 """Nothing in a body reads so low: scanners fill what they did not reconstruct with -2000, -3024 or -8192."""
 AIR_HU = -900
-"""Padding at or above this would be tissue: such a declaration is ignored."""
+"""Padding that reads as more would be tissue: such a declaration is ignored, ..."""
+WRAPPED_HU = 30000
+"""... unless it reads as more than this: a negative number stored as an unsigned one."""
 
 
 def write_hu(frame: Frame, out: NDArray[np.int16]) -> None:
@@ -69,13 +71,13 @@ def _shift(stored: NDArray[Any], intercept: int, out: NDArray[np.int16]) -> None
 
 def _mark_padding(frame: Frame, padding: tuple[int, int], out: NDArray[np.int16]) -> None:
     hu = frame.slope * padding[0] + frame.intercept_hu
-    if hu > AIR_HU:
+    if AIR_HU < hu < WRAPPED_HU:
         return
     if padding[0] == padding[1]:
         padded = frame.stored == padding[0]
     else:
         padded = (frame.stored >= padding[0]) & (frame.stored <= padding[1])
-    if hu > NEVER_MEASURED_HU:
+    if NEVER_MEASURED_HU < hu <= AIR_HU:
         padded = _from_edge(padded)
     np.copyto(out, OUTSIDE_FIELD_HU, where=padded)
 

@@ -10,9 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from node.domain.volume import OUTSIDE_FIELD_HU, Volume
+from node.domain.volume import Volume
 from node.errors import UnsuitableSeries
-from node.imaging.grid import block_mean
+from node.imaging.grid import block_mean, in_field
+from node.imaging.phantom.rows import RodRow, find_rows
 
 CoarseMask = NDArray[np.bool_]
 CouchSide = Literal["posterior", "anterior", "left", "right"]
@@ -37,6 +38,8 @@ class Scene:
     """Shape of ``coarse.hu``: skin to skin, lungs and bowel gas included; nothing that is not the patient."""
     couch_side: CouchSide | None
     """The patient's side that lies on the couch; ``None`` when neither header nor image tells."""
+    rod_rows: tuple[RodRow, ...] = ()
+    """Rows of parallel rods in a slab that were seen in the scan: calibration phantoms, known or not."""
 
 
 def separate(volume: Volume, patient_position: str | None) -> Scene:
@@ -51,7 +54,7 @@ def separate(volume: Volume, patient_position: str | None) -> Scene:
         raise UnsuitableSeries("The scan shows no patient: no tissue was found in it.", {"tissue_hu": TISSUE_HU})
     patient = _with_gas(patient, coarse.hu)
     patient.flags.writeable = False
-    return Scene(coarse, patient, couch_side)
+    return Scene(coarse, patient, couch_side, find_rows(volume))
 
 
 def couch_side_of(patient_position: str | None) -> CouchSide | None:
@@ -115,19 +118,3 @@ def _filled(plane: CoarseMask, hu: NDArray[np.int16]) -> CoarseMask:
         if walls.any() and plane[walls].mean() > 0.8:
             whole |= lung
     return whole
-
-
-def in_field(hu: NDArray[np.int16]) -> CoarseMask:
-    """Return where a plane was reconstructed.
-
-    Some scanners write the ring outside the circular field as air instead of padding: when the four corners
-    hold one and the same value, what lies outside the inscribed circle is taken as not reconstructed.
-    """
-    inside: CoarseMask = hu > OUTSIDE_FIELD_HU
-    corners = hu[[0, 0, -1, -1], [0, -1, 0, -1]]
-    if corners.max() == corners.min():
-        rows, columns = hu.shape
-        y = (np.arange(rows) - (rows - 1) / 2) / (rows / 2)
-        x = (np.arange(columns) - (columns - 1) / 2) / (columns / 2)
-        inside &= (y[:, None] ** 2 + x[None, :] ** 2 <= 1.0) | (hu != corners[0])
-    return inside

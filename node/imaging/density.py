@@ -71,7 +71,7 @@ def sample(volume: Volume, vertebra: Vertebra, shape: VoiShape) -> Voi:
     if len(points) == 0:
         return _nothing(vertebra)
     reading = suitability.robust_mean(_read(volume, points), _smooth_read(volume, vertebra, bounds, member))
-    mask = _mask(volume, points)
+    mask = _mask(volume, vertebra, bounds, member)
     native = volume.hu[mask.slices_kji][mask.voxels].astype(np.float64)
     noise = _noise_of_mean(volume, mask)
     wander = _shift_sensitivity(volume, vertebra, points, reading.kept)
@@ -212,19 +212,31 @@ def _smooth_read(volume: Volume, vertebra: Vertebra, bounds: _Bounds, member: Bo
     return np.asarray(smooth[member], dtype=np.float32)
 
 
-def _mask(volume: Volume, points: Floats) -> Mask:
-    """Voxels of which the VOI takes up half or more."""
-    index = volume.index_kji(points)
-    low = np.maximum(np.floor(index.min(axis=0)).astype(int), 0)
-    size = np.maximum(np.minimum(np.ceil(index.max(axis=0)).astype(int) + 1, volume.hu.shape) - low, 1)
-    nearest = np.clip(np.round(index).astype(int) - low, 0, size - 1)
-    counts = np.zeros(size, dtype=np.float64)
-    np.add.at(counts, tuple(nearest.T), GRID_MM**3)
-    voxel_mm3 = float(np.prod(volume.spacing_mm))
-    full = counts >= 0.5 * min(voxel_mm3, float(counts.max()))
-    mask = Mask.of(full)
+def _mask(volume: Volume, vertebra: Vertebra, bounds: _Bounds, member: Bools) -> Mask:
+    """Voxels of which the VOI takes up half or more (the greatest shares where no voxel is so filled)."""
+    frame = vertebra.frame
+    axes = np.stack([frame.left, frame.posterior, frame.superior])
+    index = volume.index_kji(_points(bounds, vertebra, member))
+    low = np.clip(np.floor(index.min(axis=0)).astype(int), 0, np.array(volume.hu.shape) - 1)
+    high = np.clip(np.ceil(index.max(axis=0)).astype(int), low, np.array(volume.hu.shape) - 1)
+    voxels = np.stack(np.meshgrid(*(np.arange(a, b + 1) for a, b in zip(low, high, strict=True)), indexing="ij"), -1)
+    within = [np.linspace(-0.5, 0.5, n, endpoint=False) + 0.5 / n for n in _parts(volume)]
+    share = np.zeros(voxels.shape[:3])
+    start = np.array([bounds.x[0], bounds.y[0], bounds.z[0]])
+    for part in np.stack(np.meshgrid(*within, indexing="ij"), -1).reshape(-1, 3):
+        local = (volume.lps_mm(voxels + part) - frame.centre_lps_mm) @ axes.T
+        at = np.moveaxis((local - start) / GRID_MM, -1, 0)
+        share += map_coordinates(member.astype(np.float32), at, order=1, mode="constant", cval=0.0)
+    share /= np.prod([len(parts) for parts in within])
+    mask = Mask.of(share >= min(0.5, 0.9 * float(share.max())))
     k, j, i = (int(a + b) for a, b in zip(low, mask.origin_kji, strict=True))
     return Mask((k, j, i), mask.voxels)
+
+
+def _parts(volume: Volume) -> tuple[int, int, int]:
+    """Into how many parts a voxel is divided along each axis for its share in the VOI."""
+    k, j, i = (max(round(step / 1.5), 1) for step in volume.spacing_mm)
+    return k, j, i
 
 
 def _noise_of_mean(volume: Volume, mask: Mask) -> float:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import highdicom as hd
 from highdicom.sr import RelationshipTypeValues as Relation
-from pydicom.dataset import Dataset
+from highdicom.sr.value_types import ContentItem
 
 from node.domain.findings import BoneDensity, Findings
 from node.domain.job import Provenance
@@ -63,17 +63,26 @@ def content(report: Report) -> hd.sr.ContainerContentItem:
     root = hd.sr.ContainerContentItem(
         name=items.concept(document.title_refused if report.refused else document.title), template_id="1500"
     )
-    tree: list[Dataset] = [
+    tree: list[ContentItem] = [
         *hd.sr.LanguageOfContentItemAndDescendants(items.concept(template.language)),
         *_observer(report),
         items.code(_PROCEDURE_REPORTED, document.procedure, Relation.HAS_CONCEPT_MOD),
-        _image_library(report, used),
+        *_explanation(report),
+        _image_library(report, [] if report.refused else used),
     ]
     if groups:
         tree.append(items.container(_MEASUREMENTS, groups))
     tree.append(items.container(template.concepts["qualitative_evaluations"], list(_statements(report))))
     root.ContentSequence = hd.sr.ContentSequence(tree)
     return root
+
+
+def _explanation(report: Report) -> Iterator[ContentItem]:
+    """Why nothing was measured, ahead of all else (an addition to TID 1500, which is extensible)."""
+    refusal = report.findings.refusal
+    if refusal is not None:
+        name = report.template.concepts["refusal_message"]
+        yield items.text(name, f"{refusal.message} [{refusal.reason}]")
 
 
 def _observer(report: Report) -> hd.sr.ObservationContext:
@@ -93,9 +102,10 @@ def _observer(report: Report) -> hd.sr.ObservationContext:
 def _image_library(report: Report, used: list[Region]) -> hd.sr.ContainerContentItem:
     """The images that carry a region, else the one that stands for the series (TID 1600).
 
-    Never absent: some viewers fail without it. Never the whole series: it would fill the report.
+    Never absent: some viewers fail without it. Never the whole series: it would fill the report, and a report that
+    is shown as plain text should come to its point.
     """
-    library: list[Dataset] = [
+    library: list[ContentItem] = [
         items.code(_MODALITY, _CT, Relation.HAS_ACQ_CONTEXT),
     ]
     frame_of_reference = report.findings.header.frame_of_reference_uid
@@ -127,40 +137,52 @@ def _image_library(report: Report, used: list[Region]) -> hd.sr.ContainerContent
     return items.container(_LIBRARY, [items.container(_LIBRARY_GROUP, library)])
 
 
-def _groups(report: Report) -> tuple[list[Dataset], list[Region]]:
-    """All measurement groups, and the regions they lie on: densities, their mean, then heights."""
-    groups: list[Dataset] = []
-    used: list[Region] = []
-    of_level: dict[str, tuple[Region, ...]] = {}
-    for vertebra in report.findings.vertebrae:
-        voi = report.findings.vois.get(vertebra.level)
-        if voi is None:
-            continue
-        of_level[vertebra.level] = regions = report.source.regions(voi.mask)
-        if not regions:
-            raise ReportInvalid(f"the VOI of {vertebra.level} lies on no image of the series")
-        groups.extend(_voi_group(report, vertebra, voi, regions))
-        used.extend(regions)
-    if not report.refused and report.findings.mean_vbmd_mg_cm3 is not None:
-        groups.extend(_mean_group(report, of_level))
-    for vertebra in report.findings.vertebrae:
-        if vertebra.heights is None:
-            continue
-        regions = report.source.regions(vertebra.body)[:1]
-        if regions:
-            groups.extend(_body_group(report, vertebra, regions))
-            used.extend(regions)
+def _groups(report: Report) -> tuple[list[ContentItem], list[Region]]:
+    """All measurement groups, and the regions they lie on: the mean, its vertebrae, the other vertebrae, heights."""
+    findings = report.findings
+    vertebrae = [v for v in findings.vertebrae if v.level in findings.vois]
+    of_level = {v.level: report.source.regions(findings.vois[v.level].mask) for v in vertebrae}
+    groups: list[ContentItem] = []
+    if not report.refused and findings.mean_vbmd_mg_cm3 is not None:
+        groups.append(_mean_group(report, of_level))
+    for vertebra in sorted(vertebrae, key=lambda v: v.level not in findings.mean_levels):
+        groups.append(_voi_group(report, vertebra, findings.vois[vertebra.level], of_level[vertebra.level]))
+    used = [region for regions in of_level.values() for region in regions]
+    for vertebra in findings.vertebrae:
+        body = report.source.regions(vertebra.body) if vertebra.heights is not None else ()
+        if body:
+            region = _free_of(body, of_level.get(vertebra.level, ()))
+            groups.append(_body_group(report, vertebra, (region,)))
+            used.append(region)
     return groups, used
+
+
+def _led_by(regions: tuple[Region, ...], index: int) -> tuple[Region, ...]:
+    """The regions with one of them in front: viewers write the numbers beside the first outline of a group.
+
+    So each group is led by an image of its own, else their numbers are written over each other.
+    """
+    return (*regions[index : index + 1], *regions[:index], *regions[index + 1 :])
+
+
+def _free_of(body: tuple[Region, ...], taken: tuple[Region, ...]) -> Region:
+    """The outline of a body nearest its middle on an image without other outlines, else the middle one."""
+    images = {(region.frame.sop_instance_uid, region.frame.frame_number) for region in taken}
+    middle = len(body) // 2
+    order = sorted(range(len(body)), key=lambda index: abs(index - middle))
+    for index in order:
+        if (body[index].frame.sop_instance_uid, body[index].frame.frame_number) not in images:
+            return body[index]
+    return body[middle]
 
 
 def _density(report: Report, level: str) -> BoneDensity | None:
     return None if report.refused else report.findings.densities.get(level)
 
 
-def _voi_group(report: Report, vertebra: Vertebra, voi: Voi, regions: tuple[Region, ...]) -> hd.sr.ContentSequence:
+def _voi_group(report: Report, vertebra: Vertebra, voi: Voi, regions: tuple[Region, ...]) -> ContentItem:
     """Density and attenuation of one vertebra."""
-    template, level = report.template, vertebra.level
-    numbers = template.numbers
+    template, level, numbers = report.template, vertebra.level, report.template.numbers
     density = _density(report, level)
     measurements, comment = [], report.say("comment_voi_no_density", level=level)
     if density is not None:
@@ -182,7 +204,7 @@ def _voi_group(report: Report, vertebra: Vertebra, voi: Voi, regions: tuple[Regi
         finding=template.findings["trabecular"],
         site=template.site(level),
         algorithm=_algorithm(report),
-        regions=regions,
+        regions=_led_by(regions, len(regions) // 2),
         measurements=measurements,
         answers=list(_inclusion(report, voi, density)),
         comment=comment,
@@ -198,7 +220,7 @@ def _printed_density(report: Report, density: BoneDensity) -> dict[str, str]:
     }
 
 
-def _inclusion(report: Report, voi: Voi, density: BoneDensity | None) -> Iterator[Dataset]:
+def _inclusion(report: Report, voi: Voi, density: BoneDensity | None) -> Iterator[ContentItem]:
     """Whether the vertebra enters the mean, and why not."""
     concepts, values = report.template.concepts, report.template.values["included"]
     if density is not None:
@@ -209,7 +231,7 @@ def _inclusion(report: Report, voi: Voi, density: BoneDensity | None) -> Iterato
         yield items.text(concepts["exclusion"], report.say("exclusion", message=message, code=reason))
 
 
-def _mean_group(report: Report, of_level: Mapping[str, tuple[Region, ...]]) -> hd.sr.ContentSequence:
+def _mean_group(report: Report, of_level: Mapping[str, tuple[Region, ...]]) -> ContentItem:
     """The mean density and its category, on the outlines it was taken from."""
     template, findings = report.template, report.findings
     mean, uncertainty = findings.mean_vbmd_mg_cm3, findings.mean_expanded_uncertainty_mg_cm3
@@ -232,7 +254,7 @@ def _mean_group(report: Report, of_level: Mapping[str, tuple[Region, ...]]) -> h
         finding=template.findings["trabecular"],
         site=template.site("mean"),
         algorithm=_algorithm(report),
-        regions=[region for level in findings.mean_levels for region in of_level.get(level, ())],
+        regions=tuple(region for level in findings.mean_levels for region in of_level.get(level, ())),
         measurements=measurements,
         answers=[
             items.code(template.concepts["category"], template.values["category"][findings.category]),
@@ -254,7 +276,7 @@ def _limits(report: Report) -> str:
     )
 
 
-def _body_group(report: Report, vertebra: Vertebra, regions: tuple[Region, ...]) -> hd.sr.ContentSequence:
+def _body_group(report: Report, vertebra: Vertebra, regions: tuple[Region, ...]) -> ContentItem:
     """Heights of one vertebral body, and its deformity as a candidate for review."""
     template, heights, deformity = report.template, vertebra.heights, vertebra.deformity
     if heights is None:
@@ -265,7 +287,7 @@ def _body_group(report: Report, vertebra: Vertebra, regions: tuple[Region, ...])
         items.number(numbers["height_middle"], heights.middle_mm),
         items.number(numbers["height_posterior"], heights.posterior_mm),
     ]
-    answers: list[Dataset] = []
+    answers: list[ContentItem] = []
     if deformity is not None:
         measurements.append(items.number(numbers["height_loss"], deformity.loss_percent))
         answers = [
@@ -277,7 +299,7 @@ def _body_group(report: Report, vertebra: Vertebra, regions: tuple[Region, ...])
         tracking_uid=report.uids.uid("body", vertebra.level),
         finding=template.findings["body"],
         site=template.site(vertebra.level),
-        algorithm=_algorithm(report),
+        algorithm=_algorithm(report, calibrated=False),
         regions=regions,
         measurements=measurements,
         answers=answers,
@@ -297,17 +319,16 @@ def _method(report: Report) -> Coded:
     return report.template.values["method"][_material(report)]
 
 
-def _algorithm(report: Report) -> hd.sr.AlgorithmIdentification:
+def _algorithm(report: Report, calibrated: bool = True) -> hd.sr.AlgorithmIdentification:
     """Name, version and parameters (TID 4019): enough to make a number again."""
     return hd.sr.AlgorithmIdentification(
         name=report.template.document.algorithm,
         version=report.provenance.software_version,
-        parameters=list(_parameters(report)),
+        parameters=[f"configuration = {report.provenance.config_digest}", *(_parameters(report) if calibrated else ())],
     )
 
 
 def _parameters(report: Report) -> Iterator[str]:
-    yield f"configuration = {report.provenance.config_digest}"
     findings, header = report.findings, report.findings.header
     if not report.refused and findings.calibration is not None:
         calibration = findings.calibration
@@ -328,14 +349,13 @@ def _or_unknown(value: object) -> str:
     return f"{value:g}" if isinstance(value, float) else str(value)
 
 
-def _statements(report: Report) -> Iterator[Dataset]:
+def _statements(report: Report) -> Iterator[ContentItem]:
     """What holds for the study as a whole."""
     concepts, values, findings = report.template.concepts, report.template.values, report.findings
     yield items.code(concepts["status"], values["status"]["refused" if report.refused else "measured"])
     refusal = findings.refusal
     if refusal is not None:
         yield items.code(concepts["refusal_reason"], report.template.refusal(refusal.reason))
-        yield items.text(concepts["refusal_message"], f"{refusal.message} [{refusal.reason}]")
         for name, value in sorted(refusal.evidence.items()):
             shown = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
             yield items.text(concepts["evidence"], report.say("evidence", name=name, value=shown))
@@ -347,7 +367,7 @@ def _statements(report: Report) -> Iterator[Dataset]:
     yield items.text(concepts["notice"], report.say("notice"))
 
 
-def _calibration_statements(report: Report) -> Iterator[Dataset]:
+def _calibration_statements(report: Report) -> Iterator[ContentItem]:
     """Phantom, rods and line; of a refused calibration too, as evidence."""
     concepts, fit, calibration = report.template.concepts, report.findings.phantom, report.findings.calibration
     if fit is not None:
@@ -390,7 +410,7 @@ def _acquisition(report: Report) -> str:
     )
 
 
-def _assignment_statements(report: Report) -> Iterator[Dataset]:
+def _assignment_statements(report: Report) -> Iterator[ContentItem]:
     """How the levels got their names."""
     name, assignment = report.template.concepts["level_assignment"], report.findings.assignment
     if assignment is None:

@@ -79,12 +79,14 @@ class Canvas:
         ):
             self.label(xy, letter, (150, 200, 255), 17, anchor)
 
-    def inset(self, other: Canvas, corner: str = "right") -> None:
-        """Lay another picture into an upper corner, framed."""
-        x = self._image.width - other._image.width - 2 if corner == "right" else 2
-        self._image.paste(other._image, (x, 2))
-        box = (x - 1, 1, x + other._image.width, 2 + other._image.height)
-        self._draw.rectangle(box, outline=(110, 110, 110), width=_FINER)
+    def beside(self, other: Canvas) -> None:
+        """Lay another picture at the right of this one, so that it hides nothing."""
+        gap = 4 * _FINER
+        size = self._image.width + gap + other._image.width, max(self._image.height, other._image.height)
+        sheet = Image.new("RGB", size, _PAPER)
+        sheet.paste(self._image, (0, 0))
+        sheet.paste(other._image, (self._image.width + gap, 0))
+        self._image, self._draw = sheet, ImageDraw.Draw(sheet)
 
     def save(self, path: Path, captions: list[tuple[str, int]], width: int | None = None) -> None:
         """Write a PNG with the captions (text, size) below, wrapped; lines never run out of the picture."""
@@ -105,7 +107,8 @@ class Canvas:
 def _grey(hu: NDArray[np.int16], window_hu: tuple[float, float]) -> NDArray[np.uint8]:
     centre, width = window_hu
     low = centre - width / 2
-    return np.clip((hu.astype(np.float32) - low) / width * 255, 0, 255).astype(np.uint8)
+    grey: NDArray[np.uint8] = np.clip((hu.astype(np.float32) - low) / width * 255, 0, 255).astype(np.uint8)
+    return grey
 
 
 def _font(size: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:

@@ -5,6 +5,7 @@ Every output is written in ISO_IR 192 (UTF-8), whatever the source was written i
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from copy import deepcopy
 from dataclasses import dataclass
 from datetime import datetime
@@ -15,7 +16,6 @@ from pydicom.dataelem import DataElement
 from pydicom.dataset import Dataset
 from pydicom.errors import InvalidDicomError
 from pydicom.sequence import Sequence
-from pydicom.valuerep import PersonName
 
 from node.errors import ReportInvalid
 
@@ -23,27 +23,83 @@ CHARACTER_SET = "ISO_IR 192"
 
 PATIENT_AND_STUDY = (
     # PS3.3 C.7.1.1 Patient, C.7.1.3 Clinical Trial Subject
-    "PatientName PatientID IssuerOfPatientID TypeOfPatientID IssuerOfPatientIDQualifiersSequence PatientBirthDate "
-    "PatientSex PatientBirthTime OtherPatientIDsSequence OtherPatientNames EthnicGroup PatientComments "
-    "ReferencedPatientSequence PatientSpeciesDescription PatientSpeciesCodeSequence PatientIdentityRemoved "
-    "DeidentificationMethod DeidentificationMethodCodeSequence QualityControlSubject "
-    "ClinicalTrialSponsorName ClinicalTrialProtocolID ClinicalTrialProtocolName ClinicalTrialSiteID "
-    "ClinicalTrialSiteName ClinicalTrialSubjectID ClinicalTrialSubjectReadingID "
+    "PatientName",
+    "PatientID",
+    "IssuerOfPatientID",
+    "TypeOfPatientID",
+    "IssuerOfPatientIDQualifiersSequence",
+    "PatientBirthDate",
+    "PatientSex",
+    "PatientBirthTime",
+    "OtherPatientIDsSequence",
+    "OtherPatientNames",
+    "EthnicGroup",
+    "PatientComments",
+    "ReferencedPatientSequence",
+    "PatientSpeciesDescription",
+    "PatientSpeciesCodeSequence",
+    "PatientIdentityRemoved",
+    "DeidentificationMethod",
+    "DeidentificationMethodCodeSequence",
+    "QualityControlSubject",
+    "ClinicalTrialSponsorName",
+    "ClinicalTrialProtocolID",
+    "ClinicalTrialProtocolName",
+    "ClinicalTrialSiteID",
+    "ClinicalTrialSiteName",
+    "ClinicalTrialSubjectID",
+    "ClinicalTrialSubjectReadingID",
     # C.7.2.1 General Study, C.7.2.2 Patient Study, C.7.2.3 Clinical Trial Study
-    "StudyInstanceUID StudyDate StudyTime ReferringPhysicianName StudyID AccessionNumber "
-    "IssuerOfAccessionNumberSequence StudyDescription PhysiciansOfRecord NameOfPhysiciansReadingStudy "
-    "RequestingService ReferencedStudySequence ProcedureCodeSequence AdmissionID AdmittingDiagnosesDescription "
-    "PatientAge PatientSize PatientWeight PatientBodyMassIndex MedicalAlerts Allergies SmokingStatus PregnancyStatus "
-    "LastMenstrualDate PatientState Occupation AdditionalPatientHistory ServiceEpisodeID "
-    "ClinicalTrialTimePointID ClinicalTrialTimePointDescription "
+    "StudyInstanceUID",
+    "StudyDate",
+    "StudyTime",
+    "ReferringPhysicianName",
+    "StudyID",
+    "AccessionNumber",
+    "IssuerOfAccessionNumberSequence",
+    "StudyDescription",
+    "PhysiciansOfRecord",
+    "NameOfPhysiciansReadingStudy",
+    "RequestingService",
+    "ReferencedStudySequence",
+    "ProcedureCodeSequence",
+    "AdmissionID",
+    "AdmittingDiagnosesDescription",
+    "PatientAge",
+    "PatientSize",
+    "PatientWeight",
+    "PatientBodyMassIndex",
+    "MedicalAlerts",
+    "Allergies",
+    "SmokingStatus",
+    "PregnancyStatus",
+    "LastMenstrualDate",
+    "PatientState",
+    "Occupation",
+    "AdditionalPatientHistory",
+    "ServiceEpisodeID",
+    "ClinicalTrialTimePointID",
+    "ClinicalTrialTimePointDescription",
     # C.12.1 SOP Common
-    "TimezoneOffsetFromUTC LongitudinalTemporalInformationModified"
-).split()
+    "TimezoneOffsetFromUTC",
+    "LongitudinalTemporalInformationModified",
+)
 
 REQUIRED_EMPTY = (
-    "PatientName PatientID PatientBirthDate PatientSex StudyDate StudyTime ReferringPhysicianName StudyID AccessionNumber"
-).split()
+    "PatientName",
+    "PatientID",
+    "PatientBirthDate",
+    "PatientSex",
+    "StudyDate",
+    "StudyTime",
+    "ReferringPhysicianName",
+    "StudyID",
+    "AccessionNumber",
+)
 """Type 2 in every composite object: present, empty when the source lacks them."""
+
+_MALFORMED = (KeyError, ValueError, TypeError, AttributeError, LookupError, NotImplementedError, OverflowError)
+"""What pydicom raises for an element that is absent or whose value is not what its representation says."""
 
 UNKNOWN_MOMENT = ("19000101", "000000")
 
@@ -57,21 +113,26 @@ class Moment:
 
 
 def read_header(path: Path) -> Dataset:
-    """Read a source file without its pixels, all text decoded to Unicode."""
+    """Read a source file without its pixels. Elements are decoded when they are asked for."""
     try:
-        header = pydicom.dcmread(path, stop_before_pixels=True)
-        header.decode()
-    except (OSError, InvalidDicomError, LookupError) as error:
+        return pydicom.dcmread(path, stop_before_pixels=True)
+    except (OSError, InvalidDicomError) as error:
         raise ReportInvalid(f"the source image {path.name} can no longer be read: {error}") from error
-    return header
+
+
+def taken(source: Dataset, keyword: str) -> DataElement | None:
+    """A copy of one attribute, its text as Unicode; ``None`` when it is absent or cannot be decoded."""
+    try:
+        return _unicode(source[keyword])
+    except _MALFORMED:
+        return None
 
 
 def _unicode(element: DataElement) -> DataElement:
     """Copy an element with its names cut loose from the character set they were read in."""
     value = element.value
     if element.VR == "PN":
-        many = isinstance(value, (list, tuple)) or (value is not None and not isinstance(value, (str, PersonName)))
-        value = [str(name) for name in value] if many else str(value or "")
+        value = [str(name) for name in value] if element.VM > 1 else str(value or "")
     elif element.VR == "SQ":
         value = Sequence([_unicode_item(item) for item in value])
     else:
@@ -87,11 +148,12 @@ def _unicode_item(item: Dataset) -> Dataset:
     return copy
 
 
-def copy_attributes(source: Dataset, target: Dataset, keywords: list[str]) -> None:
-    """Give ``target`` those of the attributes that ``source`` has."""
+def copy_attributes(source: Dataset, target: Dataset, keywords: Iterable[str]) -> None:
+    """Give ``target`` those of the attributes that ``source`` has and that can be read."""
     for keyword in keywords:
-        if keyword in source:
-            target.add(_unicode(source[keyword]))
+        element = taken(source, keyword)
+        if element is not None:
+            target.add(element)
 
 
 def identify(source: Dataset, target: Dataset) -> None:
@@ -132,6 +194,6 @@ def equipment(source: Dataset) -> Dataset:
     item = Dataset()
     item.PurposeOfReferenceCodeSequence = Sequence([purpose])
     item.Manufacturer = str(source.get("Manufacturer", "") or "") or "unknown"
-    names = "InstitutionName StationName ManufacturerModelName DeviceSerialNumber SoftwareVersions SpatialResolution"
-    copy_attributes(source, item, names.split())
+    names = "InstitutionName", "StationName", "ManufacturerModelName", "DeviceSerialNumber", "SoftwareVersions"
+    copy_attributes(source, item, names)
     return item

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import cast
 
 import highdicom as hd
 from highdicom.sr import RelationshipTypeValues as Relation
-from pydicom.dataset import Dataset
+from highdicom.sr.value_types import ContentItem
 
 from node.errors import ReportInvalid
 from node.report.source import Region
@@ -39,14 +40,15 @@ def text(name: Coded, value: str, relation: Relation = Relation.CONTAINS) -> hd.
 
 def number(spec: NumberSpec, value: float, method: Coded | None = None) -> hd.sr.Measurement:
     """A measurement (TID 300), printed to the template's decimals."""
+    shown = printed(value, spec.decimals)
     measurement = hd.sr.Measurement(
         name=concept(spec.code),
-        value=value,
+        value=float(shown),
         unit=concept(spec.unit),
         derivation=concept(spec.derivation) if spec.derivation else None,
         method=concept(method) if method else None,
     )
-    measurement[0].MeasuredValueSequence[0].NumericValue = printed(value, spec.decimals)
+    measurement[0].MeasuredValueSequence[0].NumericValue = shown
     return measurement
 
 
@@ -55,7 +57,7 @@ def derived(spec: NumberSpec, derivation: Coded | None) -> NumberSpec:
     return NumberSpec(spec.code, spec.unit, spec.decimals, derivation)
 
 
-def container(name: Coded, items: Sequence[Dataset]) -> hd.sr.ContainerContentItem:
+def container(name: Coded, items: Sequence[ContentItem]) -> hd.sr.ContainerContentItem:
     """A heading with what stands under it."""
     holder = hd.sr.ContainerContentItem(name=concept(name), relationship_type=Relation.CONTAINS)
     holder.ContentSequence = hd.sr.ContentSequence(items)
@@ -85,10 +87,10 @@ def region_group(
     algorithm: hd.sr.AlgorithmIdentification,
     regions: Sequence[Region],
     measurements: Sequence[hd.sr.Measurement],
-    answers: Sequence[Dataset] = (),
+    answers: Sequence[ContentItem] = (),
     comment: str | None = None,
     comment_name: Coded | None = None,
-) -> hd.sr.VolumetricROIMeasurementsAndQualitativeEvaluations:
+) -> ContentItem:
     """A measurement group on outlines (TID 1411).
 
     Every group carries outlines: one group without coordinates makes common viewers fail on the whole study.
@@ -103,9 +105,9 @@ def region_group(
         algorithm_id=algorithm,
         measurements=measurements,
     )
-    content = group[0].ContentSequence
+    holder = cast(ContentItem, group[0])
     for answer in answers:
-        content.append(answer)
+        holder.ContentSequence.append(answer)
     if comment and comment_name:
-        content.append(text(comment_name, comment))
-    return group
+        holder.ContentSequence.append(text(comment_name, comment))
+    return holder

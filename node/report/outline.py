@@ -98,7 +98,7 @@ def outlines(volume: Volume, mask: Mask, raster: Raster) -> tuple[NDArray[np.flo
     if cut is None:
         return ()
     hit, row, column = cut
-    loops = [_smooth(loop) + (column, row) for loop in _loops(hit)]
+    loops = [_smooth(loop) + np.array([column, row]) for loop in _loops(hit)]
     outer = [(area, loop) for loop in loops if (area := signed_area(loop)) > 0]
     return tuple(loop for _, loop in sorted(outer, key=lambda pair: -pair[0]))
 

@@ -34,11 +34,15 @@ def previews(volume: Volume, findings: Findings, out_dir: Path) -> tuple[Path, .
     """Draw what was found into ``out_dir``; the files in the order sagittal, axial from head to foot."""
     out_dir.mkdir(parents=True, exist_ok=True)
     paths = [_sagittal(volume, findings, out_dir / "sagittal.png")]
-    levels = [v for v in findings.vertebrae if v.level in findings.vois]
-    wanted = [v for v in levels if v.level in _AXIAL_LEVELS or v.level in findings.mean_levels] or levels[:2]
-    for vertebra in wanted:
+    for vertebra in _shown(findings):
         paths.append(_axial(volume, findings, vertebra, out_dir / f"axial-{vertebra.level}.png"))
     return tuple(paths)
+
+
+def _shown(findings: Findings) -> list[Vertebra]:
+    """The vertebrae that a reader asks for: L1 and L2, those of the mean, or else the lowest two with a VOI."""
+    levels = [v for v in findings.vertebrae if v.level in findings.vois]
+    return [v for v in levels if v.level in _AXIAL_LEVELS or v.level in findings.mean_levels] or levels[-2:]
 
 
 def _sagittal(volume: Volume, findings: Findings, path: Path) -> Path:
@@ -110,16 +114,16 @@ def _axial(volume: Volume, findings: Findings, vertebra: Vertebra, path: Path) -
     rows, columns = volume.hu.shape[1:]
     step = volume.affine_lps_mm
     whole = Raster(volume.lps_mm([k, 0, 0]), step[:3, 2].copy(), step[:3, 1].copy(), rows, columns)
-    canvas = Canvas(volume.hu[k], whole, _BODY_WINDOW_HU, (900, 900))
+    canvas = Canvas(volume.hu[k], whole, _BODY_WINDOW_HU, (700, 700))
     _draw_axial(canvas, volume, findings, vertebra, whole, 1.5)
     if findings.phantom is not None:
         for reading in findings.phantom.rods:
             centre = _rod_centre(reading, whole)
             canvas.circle(centre, reading.radius_mm, _ROD)
-            x, y = canvas.place_lps(centre + [0.0, reading.radius_mm + 3.0, 0.0])
+            x, y = canvas.place_lps(centre + np.array([0.0, reading.radius_mm + 3.0, 0.0]))
             canvas.label((float(x), float(y)), reading.rod.name, _ROD, 13, "mt")
-    canvas.inset(_close_up(volume, findings, vertebra, whole, k))
     canvas.sides(*_letters(whole))
+    canvas.beside(_close_up(volume, findings, vertebra, whole, k))
     canvas.save(path, [(_level_caption(findings, vertebra.level), 17), *_captions(findings)[-1:]])
     return path
 
@@ -138,7 +142,7 @@ def _close_up(volume: Volume, findings: Findings, vertebra: Vertebra, whole: Ras
         int(high[1] - low[1]),
         int(high[0] - low[0]),
     )
-    canvas = Canvas(volume.hu[k, low[1] : high[1], low[0] : high[0]], part, _BONE_WINDOW_HU, (280, 280))
+    canvas = Canvas(volume.hu[k, low[1] : high[1], low[0] : high[0]], part, _BONE_WINDOW_HU, (380, 380))
     _draw_axial(canvas, volume, findings, vertebra, part, 1.5)
     canvas.label((8.0, 14.0), vertebra.level, _MEASURED, 18)
     return canvas
@@ -187,6 +191,6 @@ def _captions(findings: Findings) -> list[tuple[str, int]]:
         spread = "" if uncertainty is None else f" ± {uncertainty:.1f}"
         mean = f"Mean of {', '.join(findings.mean_levels)}: {findings.mean_vbmd_mg_cm3:.1f}{spread} {_unit(findings)}"
         lines.append((f"{mean}; category: {findings.category.replace('-', ' ')}", 19))
-    lines += [(_level_caption(findings, v.level), 16) for v in findings.vertebrae if v.level in findings.vois]
+    lines += [(_level_caption(findings, vertebra.level), 16) for vertebra in _shown(findings)]
     lines += [(f"Warning: {caution.message}", 15) for caution in findings.cautions[:_MOST_WARNINGS]]
     return [*lines, (_NOTICE, 14)]

@@ -193,12 +193,13 @@ def _study(dataset: Dataset, template: Template) -> _Group:
     wanted = template.concepts["qualitative_evaluations"].key
     for item in dataset.ContentSequence:
         if _key(item, "ConceptNameCodeSequence") == wanted:
-            return _group(item)
+            return _group(item, _group(dataset))
     raise ReportInvalid("the report has no statements about the study")
 
 
-def _group(container: Dataset) -> _Group:
-    group = _Group()
+def _group(container: Dataset, group: _Group | None = None) -> _Group:
+    """The items directly under a container, added to those of ``group``."""
+    group = group or _Group()
     for item in container.get("ContentSequence", ()):
         name = _key(item, "ConceptNameCodeSequence")
         kind = item.get("ValueType")

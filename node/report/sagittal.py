@@ -22,10 +22,21 @@ from node.report.template import Coded, Template
 from node.report.uids import Uids
 
 _ACQUISITION = (
-    "AcquisitionNumber AcquisitionDate AcquisitionTime KVP ConvolutionKernel XRayTubeCurrent Exposure ExposureTime "
-    "PatientPosition PositionReferenceIndicator FrameOfReferenceUID ContrastBolusAgent ContrastBolusAgentSequence "
-    "ProtocolName"
-).split()
+    "AcquisitionNumber",
+    "AcquisitionDate",
+    "AcquisitionTime",
+    "KVP",
+    "ConvolutionKernel",
+    "XRayTubeCurrent",
+    "Exposure",
+    "ExposureTime",
+    "PatientPosition",
+    "PositionReferenceIndicator",
+    "FrameOfReferenceUID",
+    "ContrastBolusAgent",
+    "ContrastBolusAgentSequence",
+    "ProtocolName",
+)
 
 
 def images(
@@ -92,7 +103,7 @@ def _common(
     moment = identity.moment(header, created)
     image = Dataset()
     identity.identify(header, image)
-    image.AcquisitionNumber = image.KVP = None
+    image.AcquisitionNumber = image.KVP = image.PatientPosition = image.PositionReferenceIndicator = None
     identity.copy_attributes(header, image, _ACQUISITION)
     image.SOPClassUID = CTImageStorage
     image.Modality = "CT"

@@ -64,7 +64,7 @@ class Source:
         return self.header(middle.header.sop_instance_uid)
 
     def regions(self, mask: Mask) -> tuple[Region, ...]:
-        """Where a mask lies: its largest outline on every image it reaches, the middle one first."""
+        """Where a mask lies: its largest outline on every image it reaches, in the order of the images."""
         if self.volume is None:
             return ()
         found = []
@@ -72,8 +72,7 @@ class Source:
             loops = outlines(self.volume, mask, frame.raster)
             if loops:
                 found.append(Region(frame, loops[0]))
-        middle = len(found) // 2
-        return tuple(found[middle : middle + 1] + found[:middle] + found[middle + 1 :])
+        return tuple(found)
 
 
 def _position(item: StoredInstance) -> tuple[float, str]:

@@ -51,9 +51,10 @@ def bone_density(report: Report, created: datetime | None) -> Dataset:
         ],
     )
     identity.identify(source, dataset)
-    dataset.InstanceCreationDate, dataset.InstanceCreationTime = moment.date, moment.time
-    dataset.SeriesDate, dataset.SeriesTime = moment.date, moment.time
-    dataset.ContributingEquipmentSequence = [identity.equipment(source)]
+    for name in ("InstanceCreation", "Series"):
+        setattr(dataset, f"{name}Date", moment.date)
+        setattr(dataset, f"{name}Time", moment.time)
+    dataset.add_new("ContributingEquipmentSequence", "SQ", [identity.equipment(source)])
     for item in walk(dataset):
         if item.get("ValueType") == "CONTAINER":
             item.ContinuityOfContent = "SEPARATE"  # CONTINUOUS makes viewers leave out the names of numbers

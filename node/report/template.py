@@ -25,14 +25,39 @@ UNITS: Mapping[str, str] = {
 }
 """Units a template may use: UCUM code → meaning (PS3.16 CID 82, 301, 7181)."""
 
-_NUMBERS = (
-    "vbmd vbmd_uncertainty hu_mean hu_sd voi_volume level_confidence "
-    "height_anterior height_middle height_posterior height_loss"
-).split()
-_CONCEPTS = (
-    "status refusal_reason refusal_message evidence warning category category_limits included exclusion "
-    "level_assignment phantom rod calibration acquisition deformity genant_grade notice comment qualitative_evaluations"
-).split()
+_NUMBERS = [
+    "vbmd",
+    "vbmd_uncertainty",
+    "hu_mean",
+    "hu_sd",
+    "voi_volume",
+    "level_confidence",
+    "height_anterior",
+    "height_middle",
+    "height_posterior",
+    "height_loss",
+]
+_CONCEPTS = [
+    "status",
+    "refusal_reason",
+    "refusal_message",
+    "evidence",
+    "warning",
+    "category",
+    "category_limits",
+    "included",
+    "exclusion",
+    "level_assignment",
+    "phantom",
+    "rod",
+    "calibration",
+    "acquisition",
+    "deformity",
+    "genant_grade",
+    "notice",
+    "comment",
+    "qualitative_evaluations",
+]
 _FINDINGS = ("trabecular", "body")
 _TEXTS: Mapping[str, frozenset[str]] = {
     name: frozenset(words.split())
@@ -57,6 +82,15 @@ _TEXTS: Mapping[str, frozenset[str]] = {
         "acquisition": "kvp kernel thickness contrast manufacturer scanner",
     }.items()
 }
+
+_NEEDED: Mapping[str, frozenset[str]] = {
+    "tracking_voi": frozenset({"level"}),
+    "tracking_body": frozenset({"level"}),
+    "warning": frozenset({"message", "code"}),
+    "exclusion": frozenset({"message"}),
+    "evidence": frozenset({"name", "value"}),
+}
+"""What a reader of the report could not do without."""
 
 
 def _refusal_reasons() -> tuple[str, ...]:
@@ -344,12 +378,17 @@ def _texts(parsed: Mapping[str, Any], reader: _Reader) -> dict[str, str]:
     for name, allowed in _TEXTS.items():
         found[name] = reader.text(table, name, "texts.", 1024)
         try:
-            used = {part for _, part, _, _ in string.Formatter().parse(found[name]) if part is not None}
+            parts = [part for _, part, _, _ in string.Formatter().parse(found[name]) if part is not None]
         except ValueError as error:
             reader.say(f"texts.{name}", f"has braces that do not match: {error}")
             continue
+        used = set(parts)
         for word in sorted(used - allowed):
             reader.say(f"texts.{name}", f"uses {{{word}}}", f"It may use {', '.join(sorted(allowed)) or 'no names'}.")
+        for word in sorted(_NEEDED.get(name, frozenset()) - used):
+            reader.say(f"texts.{name}", f"lacks {{{word}}}")
+        if len(parts) != len(used) and name.startswith("tracking_"):
+            reader.say(f"texts.{name}", "uses a name twice")
     return found
 
 

@@ -15,7 +15,7 @@ from node.domain.spine import Reformat, Voi
 from node.errors import ReportInvalid
 from node.report import read_back
 from node.report.bone_density import Report
-from node.report.identity import PATIENT_AND_STUDY
+from node.report.identity import PATIENT_AND_STUDY, taken
 from node.report.outline import Raster
 from node.report.read_back import LevelSummary, SrSummary
 from node.report.sr import referenced_instances, walk
@@ -79,12 +79,9 @@ def _identity(dataset: Dataset, report: Report) -> Iterator[str]:
     """The patient and the study are those of the source, to the letter."""
     source = report.source.representative
     for keyword in PATIENT_AND_STUDY:
-        ours, theirs = dataset.get(keyword), source.get(keyword)
-        if dataset.get(keyword) is None and theirs in (None, ""):
-            continue
-        if isinstance(ours, pydicom.Sequence):
-            continue
-        if str(ours if ours is not None else "") != str(theirs if theirs is not None else ""):
+        ours, theirs = dataset.get(keyword), taken(source, keyword)
+        wanted = None if theirs is None else theirs.value
+        if (ours or wanted) and str(ours) != str(wanted):
             yield f"{keyword} differs from the source"
 
 
@@ -205,14 +202,14 @@ def _places(dataset: Dataset, report: Report) -> Iterator[str]:
     for group in walk(dataset):
         if group.get("ValueType") != "CONTAINER" or "ContentSequence" not in group:
             continue
-        tracking = next((i.TextValue for i in group.ContentSequence if _is_tracking(i)), None)
+        tracking = next((str(item.TextValue) for item in group.ContentSequence if _is_tracking(item)), "")
         voi = by_tracking.get(tracking)
         if voi is not None and (message := _misplaced(group, voi, report)):
             yield f"{tracking}: {message}"
 
 
 def _is_tracking(item: Dataset) -> bool:
-    return item.get("ValueType") == "TEXT" and item.ConceptNameCodeSequence[0].CodeValue == "112039"
+    return bool(item.get("ValueType") == "TEXT" and item.ConceptNameCodeSequence[0].CodeValue == "112039")
 
 
 def _misplaced(group: Dataset, voi: Voi, report: Report) -> str | None:

@@ -77,12 +77,12 @@ class Orientation:
 
     def plane(self, k: int) -> Plane:
         """Geometry of slice k of the volume in the file."""
-        corner = ORIGIN_LPS_MM + [0, 0, k * SPACING_MM[0]]
+        corner = ORIGIN_LPS_MM + np.array([0, 0, k * SPACING_MM[0]])
         if self.prone:
-            corner = corner + [(SIZE - 1) * SPACING_MM[2], (SIZE - 1) * SPACING_MM[1], 0]
+            corner = corner + np.array([(SIZE - 1) * SPACING_MM[2], (SIZE - 1) * SPACING_MM[1], 0])
             orientation = (-1.0, 0.0, 0.0, 0.0, -1.0, 0.0)
         elif self.reverse:  # feet first, supine: columns run to the right
-            corner = corner + [(SIZE - 1) * SPACING_MM[2], 0, 0]
+            corner = corner + np.array([(SIZE - 1) * SPACING_MM[2], 0, 0])
             orientation = (-1.0, 0.0, 0.0, 0.0, 1.0, 0.0)
         else:
             orientation = (1.0, 0.0, 0.0, 0.0, 1.0, 0.0)

@@ -12,7 +12,7 @@ from node.domain.volume import Volume
 from node.imaging.spine.bodyframe import Pose, clipped, sample
 from node.imaging.spine.endplate_planes import Plane
 from node.imaging.spine.shell import aligned, face_shifts, pooled
-from node.imaging.spine.surfaces import least_cost_surface, outward_fall
+from node.imaging.spine.surfaces import least_cost_surface, outward_fall, passed_edges
 
 Floats = NDArray[np.float64]
 Floats32 = NDArray[np.float32]
@@ -64,16 +64,16 @@ def find_endplates(
 
     ``footprints``: for each pose the weight (columns, rows) with which a place counts; 0 beyond the rim.
     """
-    costs, profiles = [], []
-    for pose, pair, weight in zip(poses, starts, footprints, strict=True):
-        for start, outward in zip(pair, (1.0, -1.0), strict=True):
-            profile = _profiles(volume, pose, start, outward)
-            profiles.append(profile)
-            costs.append(_cost(profile, weight))
+    profiles = [
+        _profiles(volume, pose, start, outward)
+        for pose, pair in zip(poses, starts, strict=True)
+        for start, outward in zip(pair, (1.0, -1.0), strict=True)
+    ]
+    weights = [weight for weight in footprints for _ in range(2)]
+    costs = _costs(profiles, weights)
     jumps = 0.05 * np.arange(5) ** 1.5
     place = least_cost_surface(np.stack(costs), jumps)
     offsets = [gaussian_filter(OFFSETS_MM[0] + STEP_MM * p.astype(np.float64), 0.7) for p in place]
-    weights = [weight for weight in footprints for _ in range(2)]
     shifts = _outer_faces(profiles, offsets, weights)
     surfaces = []
     for n, pair in enumerate(starts):
@@ -101,10 +101,17 @@ def _profiles(volume: Volume, pose: Pose, start: HeightMap, outward: float) -> F
     return clipped(sample(volume, pose, np.stack([x, y, z], axis=-1)))
 
 
-def _cost(profiles: Floats32, weight: Floats) -> Floats32:
-    fall = outward_fall(gaussian_filter(profiles, (0.8, 0.8, 0.0)), EDGE_SIGMA_MM / STEP_MM)
-    inside = weight > 0.5
-    reference = max(float(np.percentile(fall[inside].max(axis=-1), 60)), 5.0) if inside.any() else 50.0
-    score = np.clip(fall / reference, -0.5, 1.2)
-    cost = weight[..., None] * (-score + 0.15 * (OFFSETS_MM / 5.0) ** 2)
-    return np.asarray(cost, dtype=np.float32)
+def _costs(profiles: list[Floats32], weights: list[Floats]) -> list[Floats32]:
+    """Cost of each position; where an endplate is faint, its place and smoothness weigh more than its edges."""
+    falls = [outward_fall(gaussian_filter(p, (0.8, 0.8, 0.0)), EDGE_SIGMA_MM / STEP_MM) for p in profiles]
+    own = np.array(
+        [np.percentile(fall[weight > 0.5].max(axis=-1), 60) if (weight > 0.5).any() else 0.0 for fall, weight in zip(falls, weights, strict=True)]
+    )
+    references = np.maximum(own, max(0.7 * float(np.median(own)), 8.0))
+    costs = []
+    for fall, weight, reference in zip(falls, weights, references, strict=True):
+        score = np.clip(fall / reference, -0.5, 1.2)
+        passed = passed_edges(score, round(3.0 / STEP_MM))
+        cost = weight[..., None] * (-score + 0.4 * passed + 0.15 * (OFFSETS_MM / 5.0) ** 2)
+        costs.append(np.asarray(cost, dtype=np.float32))
+    return costs

@@ -12,7 +12,7 @@ from node.domain.volume import Volume
 from node.imaging.spine.bodyframe import Pose, clipped, sample
 from node.imaging.spine.endplates import HeightMap
 from node.imaging.spine.shell import WINDOW_MM, WINDOW_STEP_MM, aligned, face_shifts, pooled
-from node.imaging.spine.surfaces import least_cost_surface, outward_fall
+from node.imaging.spine.surfaces import least_cost_surface, outward_fall, passed_edges
 
 Floats = NDArray[np.float64]
 Floats32 = NDArray[np.float32]
@@ -98,7 +98,8 @@ def _cost(profiles: Floats32) -> Floats32:
     reference = max(float(np.percentile(fall.max(axis=-1), 60)), 5.0)
     score = np.clip(fall / reference, -0.5, 1.2)
     spread = np.where(_pedicle_sector(), 2.0, 4.0)[..., None]
-    return np.asarray(-score + 0.3 * (OFFSETS_MM / spread) ** 2, dtype=np.float32)
+    passed = passed_edges(score.astype(np.float32), round(3.0 / STEP_MM))
+    return np.asarray(-score + 0.4 * passed + 0.3 * (OFFSETS_MM / spread) ** 2, dtype=np.float32)
 
 
 def _pedicle_sector() -> NDArray[np.bool_]:
