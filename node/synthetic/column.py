@@ -215,7 +215,7 @@ def build(spec: TorsoSpec) -> tuple[Body, ...]:
 
 
 def _stack(bodies: list[Body], origin: int) -> tuple[Body, ...]:
-    """Lay the vertebrae on each other with their discs between, the origin's at zero."""
+    """Lay the vertebrae on each other with their discs between, the origin's at zero but for the sacrum at x = 0."""
     centres = [np.zeros(3) for _ in bodies]
 
     def step(upper: Body, lower: Body) -> Vector:
@@ -229,7 +229,9 @@ def _stack(bodies: list[Body], origin: int) -> tuple[Body, ...]:
         centres[n] = centres[n + 1] + step(bodies[n], bodies[n + 1])
     for n in range(origin + 1, len(bodies)):
         centres[n] = centres[n - 1] - step(bodies[n - 1], bodies[n])
-    return tuple(replace(body, centre=centre) for body, centre in zip(bodies, centres, strict=True))
+    sacrum = next(n for n, body in enumerate(bodies) if body.level.name == "S1")
+    middle = np.array([centres[sacrum][0], 0.0, 0.0])
+    return tuple(replace(body, centre=centre - middle) for body, centre in zip(bodies, centres, strict=True))
 
 
 def _reach(body: Body) -> tuple[float, float]:

@@ -17,8 +17,8 @@ _SINGLE_FRAME_ONLY = (
     "SliceThickness", "SpacingBetweenSlices", "PixelSpacing", "RescaleIntercept", "RescaleSlope", "RescaleType",
     "WindowCenter", "WindowWidth", "KVP", "ReconstructionDiameter", "DataCollectionDiameter", "GantryDetectorTilt",
     "TableHeight", "RotationDirection", "ExposureTime", "XRayTubeCurrent", "Exposure", "FilterType",
-    "ConvolutionKernel", "CTDIvol", "CTDIPhantomTypeCodeSequence", "AcquisitionDate", "AcquisitionTime", "BodyPartExamined", "PatientPosition",
-    "ContrastBolusAgent", "ContrastBolusRoute",
+    "ConvolutionKernel", "CTDIvol", "CTDIPhantomTypeCodeSequence", "AcquisitionDate",
+    "AcquisitionTime", "BodyPartExamined", "PatientPosition", "ContrastBolusAgent", "ContrastBolusRoute",
 )  # fmt: skip
 
 
