@@ -1,4 +1,4 @@
-"""The development CT beside the checkout (``../shared/data``): unpacked once into a cache, never copied into the project."""
+"""The development CT beside the checkout (``../shared/data``): unpacked once into a cache, never copied in here."""
 
 from __future__ import annotations
 

@@ -88,7 +88,7 @@ class Heights:
     middle_mm: float
     posterior_mm: float
     points_lps_mm: tuple[Point, Point, Point, Point, Point, Point]
-    """Anterior superior, anterior inferior, middle superior, middle inferior, posterior superior, posterior inferior."""
+    """Anterior superior and inferior, middle superior and inferior, posterior superior and inferior."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,158 @@
+"""Bringing results to their destinations, for days if need be.
+
+The rows of the ledger are the whole state: what is open, how often it was tried, when it is due again. There is no
+second queue that could disagree with them, a long wait holds nothing (no worker, no timer), and a restart continues
+where the rows stand. One thread serves each destination, so a slow or dead one holds up no other. Sending the same
+object twice is harmless (same UIDs), so no attempt needs to be exactly once.
+"""
+
+from __future__ import annotations
+
+import random
+import threading
+import time
+from collections.abc import Callable, Sequence
+
+from node import log
+from node.delivery.retry import next_delay_s
+from node.delivery.scu import Answer, Carrier, Parcel, Unreachable, association
+from node.domain.settings import Destination
+from node.ledger import Ledger, LedgerUnavailable
+from node.ledger.records import Attempt, OutgoingDelivery, Shipment
+from node.ledger.states import DeliveryState
+
+PATIENCE = 4
+"""Refusals of an image after which the report that cites it goes without it."""
+_IDLE_S = 30.0
+
+_log = log.get(__name__)
+
+
+class Deliverer:
+    """Delivers from ``start`` to ``stop``; ``wake`` when something new may be due."""
+
+    def __init__(
+        self,
+        ledger: Ledger,
+        destinations: Sequence[Destination],
+        own_ae_title: str,
+        jitter: Callable[[], float] = random.random,
+    ) -> None:
+        self._ledger = ledger
+        self._own_ae_title = own_ae_title
+        self._jitter = jitter
+        self._stopping = threading.Event()
+        self._lanes = {destination.name: (destination, threading.Event()) for destination in destinations}
+        self._threads: list[threading.Thread] = []
+
+    def start(self) -> None:
+        """Begin to deliver."""
+        for name, lane in self._lanes.items():
+            thread = threading.Thread(target=self._serve, args=lane, name=f"deliver-{name}", daemon=True)
+            thread.start()
+            self._threads.append(thread)
+
+    def stop(self) -> None:
+        """Stop after the object under way."""
+        self._stopping.set()
+        self.wake()
+        for thread in self._threads:
+            thread.join(timeout=10.0)
+
+    def wake(self) -> None:
+        """Look now for what is due."""
+        for _, event in self._lanes.values():
+            event.set()
+
+    def deliver_due(self, destination: Destination) -> float | None:
+        """Give a destination all that is due; return until when it is to be left alone, when it cannot be reached."""
+        while not self._stopping.is_set():
+            shipment = self._ledger.due_shipment(destination.name)
+            if shipment is None:
+                return None
+            with log.series_bound(shipment.series_key):
+                until = self._ship(destination, shipment)
+            if until is not None:
+                return until
+        return None
+
+    def _serve(self, destination: Destination, woken: threading.Event) -> None:
+        """The outermost loop of one destination."""
+        while not self._stopping.is_set():
+            woken.clear()
+            pause = _IDLE_S
+            try:
+                until = self.deliver_due(destination)
+                if until is not None:
+                    self._stopping.wait(max(0.0, until - self._ledger.now()))
+                    continue
+                due = self._ledger.next_due(destination.name)
+                pause = _IDLE_S if due is None else min(_IDLE_S, max(0.05, due - self._ledger.now()))
+            except LedgerUnavailable as error:
+                _log.error("delivery-postponed", destination=destination.name, why=str(error))
+                time.sleep(1.0)
+            except Exception as error:  # noqa: BLE001 - a destination's thread must not end
+                _log.error("delivery-error", destination=destination.name, error=type(error).__name__, exc_info=True)
+            woken.wait(pause)
+
+    def _ship(self, destination: Destination, shipment: Shipment) -> float | None:
+        """Send what is open of one job, images before the reports that cite them."""
+        waiting = list(shipment.objects)
+        held_from: tuple[int, float] | None = None  # order and time: what comes later waits for a refused object
+        try:
+            with association(destination, self._own_ae_title, [_parcel(item) for item in waiting]) as carrier:
+                while waiting and not self._stopping.is_set():
+                    item = waiting[0]
+                    if held_from is not None and item.order > held_from[0]:
+                        self._ledger.postpone(shipment, item.sop_instance_uid, held_from[1])
+                    else:
+                        again_at = self._offer(destination, shipment, item, carrier)
+                        if again_at is not None and item.refusals + 1 < PATIENCE and held_from is None:
+                            held_from = (item.order, again_at)
+                    waiting.pop(0)
+        except Unreachable as failure:
+            return self._unreached(destination, shipment, waiting, str(failure))
+        return None
+
+    def _offer(
+        self, destination: Destination, shipment: Shipment, item: OutgoingDelivery, carrier: Carrier
+    ) -> float | None:
+        """Send one object; return when it is to be tried again, if it is."""
+        answer = carrier.store(_parcel(item))
+        attempt = self._judged(destination, item, answer)
+        self._ledger.record_attempt(shipment, item.sop_instance_uid, attempt)
+        status = None if answer.status is None else f"{answer.status:04X}"
+        _log.info("object-offered", destination=destination.name, state=attempt.state.value, status=status)
+        return attempt.next_attempt_at
+
+    def _judged(self, destination: Destination, item: OutgoingDelivery, answer: Answer) -> Attempt:
+        if answer.accepted:
+            state = DeliveryState.STORED_WITH_WARNING if answer.warning else DeliveryState.STORED
+            return Attempt(state, answer.status, answer.comment, None)
+        error = answer.comment or "the destination refused it"
+        return self._failed(destination, item, DeliveryState.REFUSED, answer.status, error)
+
+    def _unreached(
+        self, destination: Destination, shipment: Shipment, waiting: Sequence[OutgoingDelivery], why: str
+    ) -> float:
+        """Postpone what was not answered; return when the destination is tried again."""
+        _log.warning("destination-unreachable", destination=destination.name, why=why, objects=len(waiting))
+        until = self._ledger.now() + destination.retry.first_delay_s
+        for item in waiting:
+            attempt = self._failed(destination, item, DeliveryState.PENDING, None, why)
+            self._ledger.record_attempt(shipment, item.sop_instance_uid, attempt)
+            until = attempt.next_attempt_at or until
+        return until
+
+    def _failed(
+        self, destination: Destination, item: OutgoingDelivery, state: DeliveryState, status: int | None, error: str
+    ) -> Attempt:
+        now = self._ledger.now()
+        delay = next_delay_s(destination.retry, item.attempts + 1, now - item.created_at, self._jitter())
+        if delay is None:
+            return Attempt(DeliveryState.FAILED, status, error, None)
+        return Attempt(state, status, error, now + delay)
+
+
+def _parcel(item: OutgoingDelivery) -> Parcel:
+    return Parcel(item.path, item.sop_class_uid, item.sop_instance_uid)

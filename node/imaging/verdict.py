@@ -1,0 +1,149 @@
+"""From what was found to what may be reported: which levels count, the mean, its category, or a refusal.
+
+The clinical rules stand here, apart from the measuring: pure functions on values.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from node.domain.findings import BoneDensity, Category, Caution
+from node.domain.instance import InstanceHeader
+from node.domain.phantom import Calibration, PhantomFit
+from node.domain.settings import CategoryLimits, LevelLimits
+from node.domain.spine import LevelAssignment, Vertebra, Voi
+from node.errors import LevelsAmbiguous, LevelsOutsideScan, PhantomOutOfField, VertebraNotMeasurable
+
+MAX_ROD_GAP_MM = 20.0
+"""A vertebra whose slices lie farther than this beyond the rods has no calibration of its own."""
+WITHHOLDING_CAUTIONS = frozenset({"contrast", "kvp", "uncalibrated-unit", "single-level"})
+"""Cautions with which the 80 and 120 mg/cm³ limits are not valid: the category is withheld."""
+
+
+def require_targets(
+    vertebrae: Sequence[Vertebra], assignment: LevelAssignment, limits: LevelLimits
+) -> tuple[Vertebra, ...]:
+    """Return the target vertebrae that lie wholly in the scan and are surely named.
+
+    Raises ``LevelsOutsideScan`` when none is complete, ``LevelsAmbiguous`` when names are not believed.
+    """
+    complete = {vertebra.level: vertebra for vertebra in vertebrae if vertebra.complete}
+    seen = [vertebra.level for vertebra in vertebrae]
+    evidence = {
+        "levels_found": seen,
+        "anchors": [f"{anchor.name}: {anchor.evidence}" for anchor in assignment.anchors],
+        "confidence": round(assignment.confidence, 3),
+    }
+    if not any(level in complete for level in limits.targets):
+        if assignment.confidence < limits.min_confidence and len(complete) >= 2:
+            raise LevelsAmbiguous(_ambiguous(assignment, limits), evidence)
+        raise LevelsOutsideScan(
+            f"{' and '.join(limits.targets)} are not wholly in the scan (found: {', '.join(seen) or 'none'}).", evidence
+        )
+    if assignment.confidence < limits.min_confidence:
+        raise LevelsAmbiguous(_ambiguous(assignment, limits), evidence)
+    return tuple(complete[level] for level in (*limits.targets, *limits.substitutes) if level in complete)
+
+
+def _ambiguous(assignment: LevelAssignment, limits: LevelLimits) -> str:
+    return (
+        f"Which vertebra is {limits.targets[0]} cannot be told: confidence {assignment.confidence:.2f}, "
+        f"needed {limits.min_confidence:.2f}; anchors {assignment.agreement}."
+    )
+
+
+def require_phantom_beside(vois: Mapping[str, Voi], fit: PhantomFit) -> None:
+    """Raise ``PhantomOutOfField`` when the rods do not reach the level of some vertebra to be measured."""
+    lowest = max(float(rod.slice_centres_lps_mm[:, 2].min()) for rod in fit.rods)
+    highest = min(float(rod.slice_centres_lps_mm[:, 2].max()) for rod in fit.rods)
+    for level, voi in vois.items():
+        z = voi.centre_lps_mm[2]
+        if not lowest - MAX_ROD_GAP_MM <= z <= highest + MAX_ROD_GAP_MM:
+            raise PhantomOutOfField(
+                f"The phantom does not lie beside {level}: rods are seen from z {lowest:.0f} to {highest:.0f} mm, "
+                f"{level} lies at {z:.0f} mm.",
+                {"level": level, "level_z_mm": round(z, 1), "rods_z_mm": [round(lowest, 1), round(highest, 1)]},
+            )
+
+
+def select_levels(vois: Mapping[str, Voi], limits: LevelLimits) -> tuple[str, ...]:
+    """Return the levels that enter the mean: suitable targets, then suitable substitutes for missing ones.
+
+    Raises ``VertebraNotMeasurable`` when no permitted level is suitable.
+    """
+    suitable = [level for level in limits.targets if level in vois and vois[level].exclusion is None]
+    for level in limits.substitutes:
+        if len(suitable) < len(limits.targets) and level in vois and vois[level].exclusion is None:
+            suitable.append(level)
+    if not suitable:
+        reasons = {level: voi.exclusion for level, voi in vois.items() if level in limits.targets}
+        raise VertebraNotMeasurable(
+            "No permitted vertebra can be measured: "
+            + "; ".join(f"{level}: {vois[level].exclusion_message or reason}" for level, reason in reasons.items()),
+            {"exclusions": reasons},
+        )
+    return tuple(suitable)
+
+
+def cautions(
+    header: InstanceHeader, calibration: Calibration | None, mean_levels: Sequence[str], limits: CategoryLimits
+) -> tuple[Caution, ...]:
+    """Return what the reader must know about the acquisition and the calibration."""
+    found: list[Caution] = []
+    if header.contrast_bolus_agent:
+        found.append(
+            Caution("contrast", "Contrast medium was given: density reads too high (by about 8 %); not classified.")
+        )
+    if header.kvp is not None and abs(header.kvp - limits.kvp) > 0.5:
+        found.append(
+            Caution(
+                "kvp",
+                f"Scanned at {header.kvp:.0f} kV: the limits are validated for {limits.kvp:.0f} kV; not classified.",
+            )
+        )
+    if header.slice_thickness_mm is not None and header.slice_thickness_mm > 3.0:
+        found.append(
+            Caution(
+                "thick-slices",
+                f"Slices are {header.slice_thickness_mm:g} mm thick: not reliable for heights and fractures.",
+            )
+        )
+    if calibration is not None and calibration.material != limits.material:
+        found.append(
+            Caution(
+                "uncalibrated-unit",
+                f"The phantom measures in mg/cm³ {calibration.material}: the limits are validated for "
+                f"{limits.material} only; not classified.",
+            )
+        )
+    if len(mean_levels) == 1:
+        found.append(
+            Caution("single-level", f"Only {mean_levels[0]} enters the result: a category needs two vertebrae.")
+        )
+    return tuple(found)
+
+
+def categorise(mean_vbmd_mg_cm3: float, found: Sequence[Caution], limits: CategoryLimits) -> Category:
+    """Return the category of the mean of two vertebrae, or "not-classified" where the limits are not valid.
+
+    Both ends of 80 to 120 mg/cm³ count as low bone mass (PMC7495321, table 2).
+    """
+    if any(caution.code in WITHHOLDING_CAUTIONS for caution in found):
+        return "not-classified"
+    if mean_vbmd_mg_cm3 > limits.normal_above_mg_cm3:
+        return "normal"
+    return "osteoporosis" if mean_vbmd_mg_cm3 < limits.osteoporosis_below_mg_cm3 else "low-bone-mass"
+
+
+def mark(densities: Mapping[str, BoneDensity], mean_levels: Sequence[str]) -> dict[str, BoneDensity]:
+    """Return the densities with their place in the mean: outside the mean means a reason stands beside."""
+    return {
+        level: BoneDensity(
+            level,
+            density.vbmd_mg_cm3,
+            density.expanded_uncertainty_mg_cm3,
+            level in mean_levels,
+            None if level in mean_levels else density.exclusion_reason or "not-a-target-level",
+        )
+        for level, density in densities.items()
+    }

@@ -1,0 +1,104 @@
+"""Objects on disk: whole and synced, or not there.
+
+``incoming/`` holds files being written; a finished file lies in a folder named after its series key, under the digest
+of its dataset. No received text is part of a path.
+"""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import os
+import time
+import uuid
+from pathlib import Path
+
+_ABANDONED_AFTER_S = 3600.0
+
+
+class Spool:
+    """A folder tree on one file system."""
+
+    def __init__(self, root: Path, reserve_mb: float) -> None:
+        self._root = root
+        self._incoming = root / "incoming"
+        self._reserve_bytes = reserve_mb * 1e6
+
+    def prepare(self) -> None:
+        """Make the folders, and remove what an interrupted run left half written (nobody was told it was stored)."""
+        self._incoming.mkdir(parents=True, exist_ok=True)
+        for path in self._incoming.glob("*.part"):
+            if time.time() - path.stat().st_mtime > _ABANDONED_AFTER_S:
+                path.unlink(missing_ok=True)
+
+    def check_space(self) -> None:
+        """Raise ``OSError`` (ENOSPC) when less than the reserve is free."""
+        disk = os.statvfs(self._root)
+        if disk.f_bavail * disk.f_frsize < self._reserve_bytes:
+            raise OSError(errno.ENOSPC, "less than the disk reserve is free")
+
+    def path(self, series_key: str, digest: str) -> Path:
+        """Return where an object lies."""
+        return self._root / series_key[:2] / series_key / f"{digest}.dcm"
+
+    def keep(self, series_key: str, digest: str, *chunks: bytes | memoryview) -> Path:
+        """Write an object; when this returns it survives a power cut. Raises ``OSError`` when it may not.
+
+        A finished file gets its name before the one sync of file and folder, which costs one commit of the file
+        system's journal instead of two. What a power cut leaves torn was acknowledged to nobody, and is replaced when
+        it is sent again; a file that is there already is only ever replaced by one synced before.
+        """
+        final = self.path(series_key, digest)
+        partial = self._incoming / f"{uuid.uuid4().hex}.part"
+        descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o640)
+        try:
+            _write(descriptor, chunks)
+            self._folder(final.parent)
+            if not _named(partial, final):
+                os.fsync(descriptor)
+                partial.replace(final)
+            os.fsync(descriptor)
+            sync_folder(final.parent)
+        except OSError:
+            partial.unlink(missing_ok=True)
+            raise
+        finally:
+            os.close(descriptor)
+        return final
+
+    def _folder(self, folder: Path) -> None:
+        if not folder.is_dir():
+            folder.mkdir(parents=True, exist_ok=True)
+            sync_folder(folder.parent)
+            sync_folder(self._root)
+
+
+def digest(dataset: bytes | memoryview) -> str:
+    """Return the SHA-256 of a dataset as sent, hexadecimal."""
+    return hashlib.sha256(dataset).hexdigest()
+
+
+def _named(partial: Path, final: Path) -> bool:
+    """Move a file to a name that is free; False when it is taken, or the file system has no hard links."""
+    try:
+        os.link(partial, final)
+    except OSError:
+        return False
+    partial.unlink()
+    return True
+
+
+def _write(descriptor: int, chunks: tuple[bytes | memoryview, ...]) -> None:
+    for chunk in chunks:
+        rest = memoryview(chunk)
+        while rest:
+            rest = rest[os.write(descriptor, rest) :]
+
+
+def sync_folder(folder: Path) -> None:
+    """Make the names in a folder durable."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,41 @@
+"""Domain values to and from JSON columns."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+from pydantic import TypeAdapter
+
+from node.domain.decision import RuleVerdict
+from node.domain.instance import InstanceHeader
+from node.domain.job import MeasureJob
+
+_HEADER = TypeAdapter(InstanceHeader)
+_JOB = TypeAdapter(MeasureJob)
+_VERDICTS = TypeAdapter(tuple[RuleVerdict, ...])
+
+
+def dump_header(header: InstanceHeader) -> Any:
+    """Return a header as JSON-serialisable values; attributes at their default are left out."""
+    return _HEADER.dump_python(header, mode="json", exclude_defaults=True)
+
+
+def load_header(document: Any) -> InstanceHeader:
+    """Return the header that ``dump_header`` was given."""
+    return _HEADER.validate_python(document)
+
+
+def dump_job(job: MeasureJob) -> Any:
+    """Return a job as JSON-serialisable values, without the instances of its series (they have rows of their own)."""
+    return _JOB.dump_python(replace(job, series=replace(job.series, instances=())), mode="json")
+
+
+def load_job(document: Any) -> MeasureJob:
+    """Return the job that ``dump_job`` was given; its series has no instances yet."""
+    return _JOB.validate_python(document)
+
+
+def dump_verdicts(verdicts: tuple[RuleVerdict, ...]) -> Any:
+    """Return the verdicts of the rules as JSON-serialisable values."""
+    return _VERDICTS.dump_python(verdicts, mode="json")

@@ -1,0 +1,87 @@
+"""Opening the ledger's database: SQLite in WAL mode with synced commits, or PostgreSQL."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
+from pathlib import Path
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.exc import SQLAlchemyError
+
+from node.errors import NodeError
+from node.ledger import schema
+
+
+class LedgerUnavailable(NodeError):
+    """The database did not take or give a row (locked, full, read-only, gone): nothing was recorded."""
+
+
+class Database:
+    """Short transactions. Writers of one process queue on a lock, since SQLite makes waiting writers sleep."""
+
+    def __init__(self, url: str) -> None:
+        self._engine = sa.create_engine(url)
+        self._sqlite = self._engine.dialect.name == "sqlite"
+        if self._sqlite:
+            sa.event.listen(self._engine, "connect", _on_connect)
+            sa.event.listen(self._engine, "begin", _on_begin)
+        self._writer = self._engine.execution_options(vbmd_write=True)
+        self._lock = threading.Lock() if self._sqlite else nullcontext()
+        with self.write() as connection:
+            _create(connection)
+
+    @contextmanager
+    def write(self) -> Iterator[sa.Connection]:
+        """One transaction that may write: durable when the block has been left without an exception."""
+        try:
+            with self._lock, self._writer.begin() as connection:
+                yield connection
+        except SQLAlchemyError as error:
+            raise _translated(error) from error
+
+    @contextmanager
+    def read(self) -> Iterator[sa.Connection]:
+        """One consistent view."""
+        try:
+            with self._engine.connect() as connection:
+                yield connection
+        except SQLAlchemyError as error:
+            raise _translated(error) from error
+
+    def close(self) -> None:
+        """Close every connection."""
+        self._engine.dispose()
+
+
+def sqlite_url(path: Path) -> str:
+    """Return the URL of an SQLite file."""
+    return f"sqlite:///{path}"
+
+
+def _translated(error: SQLAlchemyError) -> LedgerUnavailable:
+    """Keep the kind of the error, not its parameters (they hold headers)."""
+    origin = getattr(error, "orig", None)
+    return LedgerUnavailable(f"{type(error).__name__}: {type(origin).__name__}: {origin}" if origin else str(error))
+
+
+def _on_connect(connection: Any, _record: object) -> None:
+    connection.isolation_level = None  # transactions are begun below, not guessed by the driver
+    for pragma in ("journal_mode=WAL", "synchronous=FULL", "busy_timeout=10000", "foreign_keys=ON"):
+        connection.execute(f"PRAGMA {pragma}")
+
+
+def _on_begin(connection: sa.Connection) -> None:
+    write = connection.get_execution_options().get("vbmd_write", False)
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if write else "BEGIN")
+
+
+def _create(connection: sa.Connection) -> None:
+    schema.metadata.create_all(connection)
+    found = connection.execute(sa.select(schema.about.c.schema_version)).scalar()
+    if found is None:
+        connection.execute(schema.about.insert().values(schema_version=schema.VERSION))
+    elif found != schema.VERSION:
+        raise NodeError(f"the ledger has schema version {found}, this software needs {schema.VERSION}")

@@ -1,0 +1,143 @@
+"""The ledger: what arrived and what became of it. Each method is one transaction, durable when it returns.
+
+The truth of the node is here; timers, queues and folders are only ways to act on it. Every method raises
+``LedgerUnavailable`` when the database does not answer, and then nothing of it was recorded.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from node.domain.job import MeasureJob, MeasureOutcome
+from node.ledger import arrivals, jobs, shipments, status, studies
+from node.ledger.database import Database
+from node.ledger.records import (
+    Arrival,
+    Attempt,
+    Choice,
+    Event,
+    JobRecord,
+    Recorded,
+    SeriesStatus,
+    Shipment,
+    StudyRecord,
+)
+from node.ledger.states import State
+
+
+class Ledger:
+    """One database, opened. Safe to be used by several threads."""
+
+    def __init__(self, url: str, clock: Callable[[], float] = time.time) -> None:
+        self._database = Database(url)
+        self._clock = clock
+
+    def close(self) -> None:
+        """Close the database."""
+        self._database.close()
+
+    def now(self) -> float:
+        """Return the time by which rows are written."""
+        return self._clock()
+
+    # Arrivals
+
+    def record_arrival(self, arrival: Arrival) -> Recorded:
+        """Record an object that lies on disk."""
+        with self._database.write() as connection:
+            return arrivals.record(connection, self.now(), arrival)
+
+    def knows(self, sop_instance_uid: str, digest: str) -> bool:
+        """Whether these bytes have been recorded under this UID."""
+        with self._database.read() as connection:
+            return arrivals.known(connection, sop_instance_uid, digest)
+
+    # Decisions
+
+    def quiet_studies(self, quiet_period_s: float) -> list[str]:
+        """Return the keys of undecided studies that nothing has been added to for a while."""
+        with self._database.read() as connection:
+            return studies.quiet(connection, self.now() - quiet_period_s)
+
+    def study(self, study_key: str) -> StudyRecord:
+        """Return a study with its series."""
+        with self._database.read() as connection:
+            return studies.load(connection, study_key)
+
+    def settle(self, study: StudyRecord, config_version: str, choices: Sequence[Choice]) -> bool:
+        """Write the decisions about a study, all or none; False when instances arrived since it was read."""
+        with self._database.write() as connection:
+            return studies.settle(connection, self.now(), study, config_version, choices)
+
+    # Measurements
+
+    def unfinished_jobs(self) -> list[str]:
+        """Return the jobs that are planned or running, oldest first."""
+        with self._database.read() as connection:
+            return jobs.unfinished(connection)
+
+    def begin_job(self, job_id: str) -> JobRecord | None:
+        """Mark a job as started; ``None`` when there is nothing (any more) to be done."""
+        with self._database.write() as connection:
+            return jobs.begin(connection, self.now(), job_id)
+
+    def job(self, job_id: str) -> MeasureJob:
+        """Return a job with exactly the instances it was planned for."""
+        with self._database.read() as connection:
+            return jobs.load(connection, job_id)
+
+    def finish_job(self, job_id: str, outcome: MeasureOutcome, result: Any) -> None:
+        """Record what a measurement ended in, with its result JSON, and start its deliveries."""
+        with self._database.write() as connection:
+            jobs.finish(connection, self.now(), job_id, outcome, result)
+
+    def fail_job(self, job_id: str, reason: str, message: str) -> None:
+        """Record that a measurement could not be done: its series is refused."""
+        with self._database.write() as connection:
+            jobs.fail(connection, self.now(), job_id, reason, message)
+
+    # Deliveries
+
+    def due_shipment(self, destination: str) -> Shipment | None:
+        """Return what is due at a destination."""
+        with self._database.read() as connection:
+            return shipments.due(connection, destination, self.now())
+
+    def next_due(self, destination: str) -> float | None:
+        """Return when something is due at a destination next."""
+        with self._database.read() as connection:
+            return shipments.next_due(connection, destination)
+
+    def record_attempt(self, shipment: Shipment, sop_instance_uid: str, attempt: Attempt) -> None:
+        """Record one attempt to deliver one object."""
+        with self._database.write() as connection:
+            shipments.record(connection, self.now(), shipment, sop_instance_uid, attempt)
+
+    def postpone(self, shipment: Shipment, sop_instance_uid: str, until: float) -> None:
+        """Hold an object back that has not been tried."""
+        with self._database.write() as connection:
+            shipments.postpone(connection, shipment, sop_instance_uid, until)
+
+    # Looking
+
+    def status(self, limit: int | None = None, states: tuple[State, ...] = ()) -> list[SeriesStatus]:
+        """Return every series and what became of it, the latest arrival first."""
+        with self._database.read() as connection:
+            return status.rows(connection, limit, states)
+
+    def counts(self) -> dict[State, int]:
+        """Return how many series are in each state."""
+        with self._database.read() as connection:
+            return status.counts(connection)
+
+    def events(self, series_key: str | None = None) -> list[Event]:
+        """Return the history, of one series or of the node."""
+        with self._database.read() as connection:
+            return status.events(connection, series_key)
+
+    def results(self) -> list[dict[str, object]]:
+        """Return the kept result of every current job, oldest first."""
+        with self._database.read() as connection:
+            return status.results(connection)

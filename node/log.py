@@ -1,0 +1,95 @@
+"""Structured logs that carry a series key and never patient data.
+
+Every module logs short event names with keyword facts (states, counts, keys, status codes); text that came in with an
+object is never among them. Third-party loggers pass through the same renderer; the text of Python warnings is dropped,
+since parsers put the offending value into it.
+"""
+
+from __future__ import annotations
+
+import logging
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TextIO, cast
+
+import structlog
+
+_QUIET = {
+    "pynetdicom": logging.CRITICAL,
+    "pydicom": logging.CRITICAL,
+    "apscheduler": logging.ERROR,
+    "dbos": logging.ERROR,
+}
+"""Third-party loggers and the level from which they are heard: the node reports the same facts in its own words."""
+
+
+class _NoWarningText(logging.Filter):
+    """Keep where a Python warning came from; drop what it says (it may quote a value of the object)."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        text = record.getMessage().split("\n", 1)[0]
+        where = text.rsplit("/", 1)[-1].split(" ", 1)[0].rstrip(":")
+        record.msg, record.args = f"python-warning at {where}", ()
+        return True
+
+
+def setup(level: str = "INFO", *, as_json: bool = False, stream: TextIO | None = None) -> None:
+    """Send all logs to ``stream`` (standard error by default), one line each. May be called again."""
+    shared: list[structlog.typing.Processor] = [
+        structlog.contextvars.merge_contextvars,
+        structlog.stdlib.add_log_level,
+        structlog.stdlib.add_logger_name,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+        structlog.processors.format_exc_info,
+    ]
+    renderer: structlog.typing.Processor = (
+        structlog.processors.JSONRenderer() if as_json else structlog.dev.ConsoleRenderer(colors=False)
+    )
+    handler = logging.StreamHandler(stream or sys.stderr)
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(
+            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, renderer],
+            foreign_pre_chain=shared,
+        )
+    )
+    root = logging.getLogger()
+    root.handlers[:] = [handler]
+    root.setLevel(level.upper())
+    for name, floor in _QUIET.items():
+        _quieten(logging.getLogger(name), floor)
+    _capture_warnings()
+    structlog.configure(
+        processors=[
+            structlog.stdlib.filter_by_level,
+            *shared,
+            structlog.stdlib.ProcessorFormatter.wrap_for_formatter,
+        ],
+        logger_factory=structlog.stdlib.LoggerFactory(),
+        wrapper_class=structlog.stdlib.BoundLogger,
+        cache_logger_on_first_use=False,
+    )
+
+
+def _quieten(logger: logging.Logger, floor: int) -> None:
+    logger.setLevel(floor)
+    logger.handlers[:] = [logging.NullHandler()]  # some libraries add a console of their own where they find none
+    logger.propagate = True
+
+
+def _capture_warnings() -> None:
+    logging.captureWarnings(True)
+    warnings = logging.getLogger("py.warnings")
+    warnings.filters[:] = [_NoWarningText()]
+
+
+def get(name: str) -> structlog.stdlib.BoundLogger:
+    """Return the logger of a module."""
+    return cast(structlog.stdlib.BoundLogger, structlog.get_logger(name))
+
+
+@contextmanager
+def series_bound(series_key: str) -> Iterator[None]:
+    """Put the series key into every line logged by this thread inside the block."""
+    with structlog.contextvars.bound_contextvars(series=series_key):
+        yield

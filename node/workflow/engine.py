@@ -1,0 +1,203 @@
+"""The durable engine: each planned job is one DBOS workflow under the job's identity. The only importer of dbos.
+
+A workflow survives the death of the process at any point and goes on after its last finished step. Its steps are
+``measure`` (a child process; repeated a stated number of times) and ``record`` (the ledger). Steps hand on small JSON,
+never arrays. Deliveries are not workflows: their rows in the ledger are their whole state (see ``node.delivery``).
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import sqlalchemy as sa
+from dbos import DBOS, DBOSConfig, DBOSPortableJSONSerializer, SetWorkflowID, StepOptions, WorkflowHandle
+
+from node import log
+from node.domain.job import MeasureOutcome
+from node.domain.settings import WorkSettings
+from node.errors import ConfigError, MeasurementFailed, Problem
+from node.ledger import Ledger, LedgerUnavailable
+from node.workflow.child import OUTCOME
+from node.workflow.measuring import ChildFailed, measure
+
+APPLICATION_VERSION = "1"
+"""Raised only when the steps of the workflow change their order: jobs begun under another version do not resume."""
+
+_QUEUE = "measure"
+_QUEUE_POLL_S = 0.5
+_RESTARTS_ALLOWED = 10
+"""How often a measurement may be cut off by the end of the whole node before it is taken for the cause of it."""
+_DEAD = ("ERROR", "CANCELLED", "MAX_RECOVERY_ATTEMPTS_EXCEEDED")
+
+_log = log.get(__name__)
+
+
+def _transient(error: BaseException) -> bool:
+    return isinstance(error, LedgerUnavailable | OSError)
+
+
+_STEP: StepOptions = {
+    "retries_allowed": True,
+    "should_retry": _transient,
+    "interval_seconds": 2.0,
+    "backoff_rate": 1.0,
+    "max_attempts": 43_200,
+}
+"""A ledger that does not answer, or a full disk, is waited for (a day): nothing else could be done meanwhile."""
+
+
+class Engine:
+    """Works from ``start`` to ``stop``. DBOS allows one in a process.
+
+    ``function`` is "module:name" of a function from ``MeasureJob`` to ``MeasureOutcome``; the child imports it.
+    ``on_finished`` is called with the job's identity after its outcome has been recorded.
+    """
+
+    def __init__(
+        self,
+        settings: WorkSettings,
+        ledger: Ledger,
+        state_dir: Path,
+        function: str,
+        on_finished: Callable[[str], None] | None = None,
+        executor_id: str = "node-1",
+    ) -> None:
+        self._settings = settings
+        self._ledger = ledger
+        self._state_dir = state_dir
+        self._function = function
+        self._on_finished = on_finished or (lambda _job: None)
+        self._executor_id = executor_id
+        self._stopping = threading.Event()
+        self._handed_over: set[str] = set()
+        self._workflow: Callable[[str], None] | None = None
+        self._lock_descriptor: int | None = None
+
+    def start(self) -> None:
+        """Open the engine's database, resume what was interrupted, begin to work.
+
+        Raises ``ConfigError`` when another process works with the same folder under the same ``executor_id``.
+        """
+        self._state_dir.mkdir(parents=True, exist_ok=True)
+        self._lock_descriptor = _exclusive(self._state_dir / f"{self._executor_id}.lock")
+        config: DBOSConfig = {
+            "name": "vbmd-node",
+            "application_version": APPLICATION_VERSION,
+            "executor_id": self._executor_id,
+            "system_database_engine": _sqlite(self._state_dir / "workflow.sqlite"),
+            "serializer": DBOSPortableJSONSerializer(),
+            "log_level": "ERROR",
+        }
+        DBOS(config=config)
+
+        def workflow(job_id: str) -> None:  # a plain function: the decorator does not take a bound method
+            self._run(job_id)
+
+        self._workflow = DBOS.workflow(name="measure", max_recovery_attempts=None)(workflow)
+        DBOS.launch()
+        DBOS.register_queue(
+            _QUEUE,
+            worker_concurrency=self._settings.concurrency,
+            polling_interval_sec=_QUEUE_POLL_S,
+            on_conflict="always_update",
+        )
+
+    def stop(self) -> None:
+        """Stop working. A measurement under way is killed and done again after the next start."""
+        self._stopping.set()
+        if self._workflow is not None:
+            DBOS.destroy(destroy_registry=True)
+            self._workflow = None
+        if self._lock_descriptor is not None:
+            os.close(self._lock_descriptor)
+            self._lock_descriptor = None
+
+    def start_job(self, job_id: str) -> None:
+        """Take over a planned or running job. Idempotent, now and across restarts."""
+        if job_id in self._handed_over or self._workflow is None or self._stopping.is_set():
+            return
+        with SetWorkflowID(job_id):
+            handle: WorkflowHandle[None] = DBOS.enqueue_workflow(_QUEUE, self._workflow, job_id)
+        if handle.get_status().status in _DEAD:
+            self._give_up(job_id, "the workflow engine gave it up")
+        self._handed_over.add(job_id)
+
+    def _run(self, job_id: str) -> None:
+        """The workflow: measure, at most ``attempts`` times, then record."""
+        with log.series_bound(job_id.partition("-")[0]):
+            try:
+                ending = self._attempts(job_id)
+                DBOS.run_step({**_STEP, "name": "record"}, self._record, job_id, ending)
+            except Exception as error:  # noqa: BLE001 - the outermost loop of a job: recorded, then the next job
+                _log.error("job-failed", job=job_id, error=type(error).__name__, exc_info=True)
+                self._give_up(job_id, f"an error of the node itself ({type(error).__name__})")
+        self._on_finished(job_id)
+
+    def _attempts(self, job_id: str) -> dict[str, Any]:
+        ending: dict[str, Any] = {"end": "failed", "why": "it was never started"}
+        for _ in range(self._settings.attempts):
+            ending = DBOS.run_step({**_STEP, "name": "measure"}, self._measure, job_id)
+            if ending["end"] != "failed":
+                break
+        return ending
+
+    def _measure(self, job_id: str) -> dict[str, Any]:
+        """One attempt; its result is small JSON."""
+        begun = self._ledger.begin_job(job_id)
+        if begun is None:
+            return {"end": "void"}
+        if begun.starts > self._settings.attempts + _RESTARTS_ALLOWED:
+            return {"end": "failed", "why": "the node ended again and again while it was being measured"}
+        _log.info("measuring", job=job_id, start=begun.starts)
+        try:
+            outcome = measure(self._function, self._ledger.job(job_id), self._settings, self._stopping)
+        except ChildFailed as failure:
+            _log.warning("measurement-failed", job=job_id, why=str(failure))
+            return {"end": "failed", "why": str(failure)}
+        return {"end": "done", "outcome": OUTCOME.dump_python(outcome, mode="json")}
+
+    def _record(self, job_id: str, ending: dict[str, Any]) -> None:
+        if ending["end"] == "failed":
+            self._give_up(job_id, ending["why"])
+        elif ending["end"] == "done":
+            outcome: MeasureOutcome = OUTCOME.validate_python(ending["outcome"])
+            self._ledger.finish_job(job_id, outcome, json.loads(outcome.result_json.read_bytes()))
+            reason = outcome.refusal.reason if outcome.refusal else None
+            _log.info("measured", job=job_id, status=outcome.status, reason=reason, objects=len(outcome.objects))
+
+    def _give_up(self, job_id: str, why: str) -> None:
+        message = f"The measurement failed: {why}. Its input is kept."
+        self._ledger.fail_job(job_id, MeasurementFailed.reason, message)
+
+
+def _exclusive(path: Path) -> int:
+    """Hold a lock file for the life of this process."""
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o640)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        os.close(descriptor)
+        message = "another node works with this folder."
+        raise ConfigError(
+            (Problem(str(path), "", message, "Stop it, or give this node a folder of its own."),)
+        ) from error
+    return descriptor
+
+
+def _sqlite(path: Path) -> sa.Engine:
+    """Open the engine's own database: WAL, synced commits, writers take their lock when they begin."""
+    engine = sa.create_engine(f"sqlite:///{path}")
+
+    @sa.event.listens_for(engine, "connect")
+    def _on_connect(connection: Any, _record: object) -> None:
+        connection.isolation_level = "IMMEDIATE"
+        for pragma in ("journal_mode=WAL", "synchronous=FULL", "busy_timeout=30000", "foreign_keys=ON"):
+            connection.execute(f"PRAGMA {pragma}")
+
+    return engine

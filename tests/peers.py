@@ -1,0 +1,36 @@
+"""Real peer programs (Debian packages): found, or the test is skipped — or failed, where they are required (CI)."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+from typing import NoReturn
+
+import pytest
+
+_PACKAGE = {"Orthanc": "orthanc", "dciodvfy": "dicom3tools", "dcentvfy": "dicom3tools", "java": "default-jre-headless"}
+
+
+def peer(program: str) -> str:
+    """Return the path of a peer program.
+
+    Absent: skip, naming the package to install; with ``VBMD_REQUIRE_PEERS=1`` fail instead.
+    """
+    path = shutil.which(program, path=os.environ.get("PATH", "") + ":/usr/sbin")
+    if path:
+        return path
+    _absent(f"{program} is not installed: apt-get install {_PACKAGE.get(program, 'dcmtk')}")
+
+
+def peer_file(path: str, package: str) -> Path:
+    """Return a file of a Debian package (a jar, a font), or skip or fail as ``peer`` does."""
+    if Path(path).exists():
+        return Path(path)
+    _absent(f"{path} is not installed: apt-get install {package}")
+
+
+def _absent(message: str) -> NoReturn:
+    if os.environ.get("VBMD_REQUIRE_PEERS") == "1":
+        pytest.fail(message)
+    pytest.skip(message)

@@ -1,0 +1,74 @@
+"""Measurements for tests: real functions, imported by the child process by name."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from pathlib import Path
+
+from node.domain.findings import Refusal
+from node.domain.job import MeasureJob, MeasureOutcome, OutgoingObject
+from tests.intake import objects
+
+
+def _object(job: MeasureJob, number: int, sop_class: str) -> OutgoingObject:
+    digest = int(job.out_dir.name.replace("-", "")[:15], 16)
+    dataset = objects.ct_slice(1, 900, number, SOPClassUID=sop_class, SOPInstanceUID=objects.uid(9, digest, number))
+    path = objects.write(dataset, job.out_dir / f"{number}.dcm")
+    report = sop_class == objects.COMPREHENSIVE_SR
+    return OutgoingObject(path, sop_class, dataset.SOPInstanceUID, "sr" if report else "sagittal", 1 if report else 0)
+
+
+def _outcome(job: MeasureJob, refusal: Refusal | None = None) -> MeasureOutcome:
+    status = "refused" if refusal else "measured"
+    result = job.out_dir / "result.json"
+    result.write_text(json.dumps({"status": status, "instances": len(job.series.instances)}))
+    outgoing = (_object(job, 2, objects.COMPREHENSIVE_SR), _object(job, 1, objects.SECONDARY_CAPTURE))
+    if refusal and not job.report_refusals:
+        outgoing = ()
+    return MeasureOutcome("refused" if refusal else "measured", refusal, result, outgoing, ())
+
+
+def succeed(job: MeasureJob) -> MeasureOutcome:
+    return _outcome(job)
+
+
+def refuse(job: MeasureJob) -> MeasureOutcome:
+    return _outcome(job, Refusal("phantom-not-found", "No calibration phantom lies in the scan.", {"searched_mm": 400}))
+
+
+def crash(job: MeasureJob) -> MeasureOutcome:
+    raise ValueError("this study is poison")
+
+
+def die(job: MeasureJob) -> MeasureOutcome:
+    os.kill(os.getpid(), 11)
+    return _outcome(job)
+
+
+def hang(job: MeasureJob) -> MeasureOutcome:
+    time.sleep(600)
+    return _outcome(job)
+
+
+def devour(job: MeasureJob) -> MeasureOutcome:
+    hoard = [bytearray(os.urandom(1 << 20) * 50) for _ in range(40)]
+    time.sleep(600)
+    return _outcome(job) if hoard else succeed(job)
+
+
+def slowly(job: MeasureJob) -> MeasureOutcome:
+    """Note the start beside the job's folder, wait, then succeed."""
+    with (job.out_dir.parent / "starts.log").open("a") as log:
+        log.write(f"{os.getpid()}\n")
+    time.sleep(3)
+    return _outcome(job)
+
+
+def crash_once(job: MeasureJob) -> MeasureOutcome:
+    marker = Path(f"{job.out_dir}.crashed")
+    if not marker.exists():
+        marker.touch()
+        os._exit(3)
+    return _outcome(job)
