@@ -51,6 +51,8 @@ class LevelAssignment:
     rib_pairs_seen: int
     confidence: float
     """Probability that L1 is what is called L1."""
+    lumbar_target_chance: float = 1.0
+    """Probability that L1 or L2, whichever vertebra it is, lies wholly in the scan."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)

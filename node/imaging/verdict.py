@@ -25,7 +25,7 @@ def require_targets(
 ) -> tuple[Vertebra, ...]:
     """Return the target vertebrae that lie wholly in the scan and are surely named.
 
-    Raises ``LevelsOutsideScan`` when none is complete, ``LevelsAmbiguous`` when names are not believed.
+    Raises ``LevelsOutsideScan`` when surely none is complete, ``LevelsAmbiguous`` when names are not believed.
     """
     complete = {vertebra.level: vertebra for vertebra in vertebrae if vertebra.complete}
     seen = [vertebra.level for vertebra in vertebrae]
@@ -35,7 +35,7 @@ def require_targets(
         "confidence": round(assignment.confidence, 3),
     }
     if not any(level in complete for level in limits.targets):
-        if assignment.confidence < limits.min_confidence and len(complete) >= 2:
+        if assignment.lumbar_target_chance > 1 - limits.min_confidence:
             raise LevelsAmbiguous(_ambiguous(assignment, limits), evidence)
         raise LevelsOutsideScan(
             f"{' and '.join(limits.targets)} are not wholly in the scan (found: {', '.join(seen) or 'none'}).", evidence
