@@ -23,6 +23,8 @@ from node.imaging.spine.walls import THETA, ZETA, Wall, find_walls, flared
 
 Floats = NDArray[np.float64]
 
+READING_ERROR_MM, UNCLEAR_ERROR_MM = 0.5, 4.0
+"""Standard error of a height between clear endplates in thin slices, and of the place of an endplate not seen."""
 BEYOND_ENDPLATE_MM, BEYOND_WALL_MM = 2.0, 1.0
 """So much around a body must be in the scan before it counts as complete."""
 
@@ -124,7 +126,7 @@ def _footprints(ends: list[tuple[HeightMap, HeightMap]], walls: list[Wall]) -> l
 def _vertebra(volume: Volume, seed: VertebraSeed, shape: BodyShape) -> Vertebra:
     body = _voxels(volume, shape)
     complete = seed.complete and body.voxels.size > 0 and _wholly_scanned(volume, shape)
-    heights = _heights(shape) if complete else None
+    heights = _heights(shape, volume.spacing_mm[0]) if complete else None
     return Vertebra(seed.level, seed.confidence, complete, shape.pose.frame(), body, heights, None)
 
 
@@ -167,24 +169,31 @@ def _voxels(volume: Volume, shape: BodyShape) -> Mask:
     return Mask((origin[0], origin[1], origin[2]), trimmed.voxels)
 
 
-def _heights(shape: BodyShape) -> Heights:
+def _heights(shape: BodyShape, slice_mm: float) -> Heights:
     """Six-point morphometry in the mid-sagittal plane."""
     front = -_reach(shape, np.pi)
     back = _reach(shape, 0.0)
     depth = back - front
-    places = (front + 0.06 * depth, 0.5 * (front + back), back - 0.04 * depth)
     x = np.linspace(-3.0, 3.0, 7)
     points: list[Point] = []
-    lengths: list[float] = []
-    for y in places:
-        along = np.array([y - 0.75, y, y + 0.75])
-        tops, bottoms = (np.mean(s.at(*np.meshgrid(x, along))) for s in (shape.superior, shape.inferior))
-        lengths.append(float(tops - bottoms))
-        for z in (tops, bottoms):
+    lengths, errors = [], []
+    for y in (front + 0.06 * depth, 0.5 * (front + back), back - 0.04 * depth):
+        place = np.meshgrid(x, np.array([y - 0.75, y, y + 0.75]))
+        ends = [float(np.mean(surface.at(*place))) for surface in (shape.superior, shape.inferior)]
+        unclear = [1.0 - float(np.mean(s.clarity_at(*place))) for s in (shape.superior, shape.inferior)]
+        lengths.append(ends[0] - ends[1])
+        errors.append(
+            float(
+                np.sqrt(
+                    READING_ERROR_MM**2 + sum((UNCLEAR_ERROR_MM * u**2) ** 2 for u in unclear) + (0.15 * slice_mm) ** 2
+                )
+            )
+        )
+        for z in ends:
             left, posterior, superior = shape.pose.to_lps(np.array([0.0, y, z]))
             points.append((float(left), float(posterior), float(superior)))
-    ends = (points[0], points[1], points[2], points[3], points[4], points[5])
-    return Heights(lengths[0], lengths[1], lengths[2], ends)
+    six = (points[0], points[1], points[2], points[3], points[4], points[5])
+    return Heights(lengths[0], lengths[1], lengths[2], six, (errors[0], errors[1], errors[2]))
 
 
 def _reach(shape: BodyShape, theta: float) -> float:
