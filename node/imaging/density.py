@@ -150,9 +150,9 @@ def _place(bounds: _Bounds, vertebra: Vertebra, shape: VoiShape) -> _Cylinder:
     bottom, top = _endplate_heights(bounds, vertebra)
     middle = 0.5 * (bottom + top)
     slab = np.abs(bounds.z - middle) <= 4.0
-    section = bounds.inside[:, :, slab].mean(axis=2) >= 0.5 if slab.any() else bounds.inside.any(axis=2)
+    section: Bools = np.asarray(bounds.inside[:, :, slab].mean(axis=2) >= 0.5 if slab.any() else [[False]])
     if not section.any():
-        section = bounds.inside.any(axis=2)
+        section = np.asarray(bounds.inside.any(axis=2))
     rows = np.flatnonzero(section.any(axis=1))
     left, right = (bounds.x[rows[-1]], bounds.x[rows[0]]) if len(rows) else (1.0, -1.0)
     across = np.flatnonzero(np.abs(bounds.x - 0.5 * (left + right)) <= 0.15 * (left - right) + GRID_MM)
