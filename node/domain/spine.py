@@ -91,6 +91,8 @@ class Heights:
     posterior_mm: float
     points_lps_mm: tuple[Point, Point, Point, Point, Point, Point]
     """Anterior superior and inferior, middle superior and inferior, posterior superior and inferior."""
+    standard_errors_mm: tuple[float, float, float] = (0.8, 0.8, 0.8)
+    """Of the anterior, middle and posterior height: larger where an endplate is hidden or slices are thick."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,7 +18,8 @@ MAX_MIDLINE_SHIFT_MM = 6.0
 MAX_DEPTH_SHIFT_MM = 10.0
 ROUGH_BAND, WAIST_BAND = (-0.32, 0.02), (-0.36, -0.12)
 """Parts of the height in which the cross-section is taken; pedicles and rib heads join above the middle."""
-RINGS_MM = np.array([-1.5, -0.5, 1.5, 2.5])
+RINGS_MM = np.array([-15.0, -12.5, -10.0, -7.5, -5.0, -1.5, -0.5, 1.5, 2.5])
+"""Distances from the expected outline: it should be crossed by the first fall, not by that behind the canal."""
 RADIAL_STEP_MM = 0.5
 AXIAL_STEP_MM = 0.5
 
@@ -99,11 +100,13 @@ def _template_fit(volume: Volume, pose: Pose, theta: Floats) -> Pose:
             i = np.round(radius * np.sin(theta)[::2, None] - side[0]).astype(int)
             j = np.round(radius * np.cos(theta)[::2, None] - side[0]).astype(int) + shifts.astype(int)[:, None, None]
             hu = image[np.clip(i, 0, len(side) - 1), np.clip(j, 0, len(side) - 1)]
-            falls = np.clip(hu[..., :2].mean(axis=-1) - hu[..., 2:].mean(axis=-1), -60.0, 120.0).mean(axis=-1)
+            fall = np.clip(hu[..., -4:-2].mean(axis=-1) - hu[..., -2:].mean(axis=-1), -60.0, 120.0)
+            passed = np.clip(hu[..., :-4] - hu[..., 1:-3], 0.0, 120.0).max(axis=-1)
             dear = (shifts / 5.0) ** 2 + ((across - 1) / 0.15) ** 2 + ((along - 1) / 0.15) ** 2
-            top = int(np.argmax(falls - 2.0 * dear))
-            if falls[top] - 2.0 * dear[top] > best:
-                best, found = float(falls[top] - 2.0 * dear[top]), (float(shifts[top]), float(across), float(along))
+            score = (fall - 0.5 * passed).mean(axis=-1) - 2.5 * dear
+            top = int(np.argmax(score))
+            if score[top] > best:
+                best, found = float(score[top]), (float(shifts[top]), float(across), float(along))
     shift, across, along = found
     moved = pose.moved(np.array([0.0, shift, 0.0]))
     return moved.sized(pose.height, across * pose.width, along * pose.depth)
