@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
 import time
 from pathlib import Path
 
@@ -72,3 +73,13 @@ def crash_once(job: MeasureJob) -> MeasureOutcome:
         marker.touch()
         os._exit(3)
     return _outcome(job)
+
+
+def hang_with_helper(job: MeasureJob) -> MeasureOutcome:
+    helper = subprocess.Popen(["sleep", "600"])
+    (job.out_dir / "helper.pid").write_text(str(helper.pid))
+    return hang(job)
+
+
+def crash_at_three(job: MeasureJob) -> MeasureOutcome:
+    return crash(job) if len(job.series.instances) == 3 else succeed(job)
