@@ -60,7 +60,10 @@ def association(destination: Destination, own_ae_title: str, parcels: Sequence[P
     entity.acse_timeout = entity.dimse_timeout = entity.network_timeout = destination.timeout_s
     entity.connection_timeout = destination.timeout_s
     entity.requested_contexts = [build_context(cls, list(syntaxes)) for cls, syntaxes in _proposals(parcels)]
-    link = entity.associate(destination.host, destination.port, ae_title=destination.ae_title)
+    try:
+        link = entity.associate(destination.host, destination.port, ae_title=destination.ae_title)
+    except OSError as error:
+        raise Unreachable(f"the host cannot be reached ({error.strerror})") from error
     try:
         if not link.is_established:
             raise Unreachable(_why_not(link))
