@@ -7,6 +7,7 @@ from itertools import combinations
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.stats import theilslopes
 
 from node.domain.volume import Volume
 from node.imaging.phantom.discs import Discs, find_discs
@@ -21,6 +22,7 @@ FAINT_CONTRAST_HU = 3.0
 """Once a row is known, rods this faint are seen in the average along it."""
 STRONG_CONTRAST_HU = 30.0
 """Rods at least this different from the slab place the fainter ones."""
+MAX_OFF_LINE_MM = 0.8
 MAX_ATTEMPTS = 8
 _OVERHANG_MM = 150.0
 _HALF_HEIGHT_MM = 45.0
@@ -194,29 +196,28 @@ def _rods(patch: Patch, radius: float, group: list[Track], axes: RowAxes) -> tup
 
 
 def _steadied(rods: tuple[SeenRod, ...], base_hu: float) -> tuple[SeenRod, ...]:
-    """Move faint rods, whose centres are uncertain, to where the strong ones say that they must be.
+    """Move rods whose centres are uncertain to where the others say that they must be.
 
-    The rods are collinear; and where all lie at whole multiples of one pitch, a faint one does too.
+    The rods are collinear: one that is not has a bubble or is faint. Where all lie at whole multiples of one
+    pitch, a faint one does too.
     """
     contrast = np.array([abs(rod.hu - base_hu) for rod in rods])
     strong = contrast >= max(STRONG_CONTRAST_HU, 0.1 * float(contrast.max()))
-    if strong.sum() < 2 or strong.all():
+    if strong.sum() < 2:
         return rods
     s = np.array([rod.s_mm for rod in rods])
     t = np.array([rod.t_mm for rod in rods])
-    line = np.polyfit(s[strong], t[strong], 1)
+    slope, offset = theilslopes(t[strong], s[strong])[:2]
     pitch = float(np.diff(s).min())
     place = np.rint((s - s[strong][0]) / pitch)
-    spaced = np.polyfit(place[strong], s[strong], 1) if len(set(place[strong])) > 1 else np.array([0.0, np.nan])
-    expected = np.polyval(spaced, place)
+    expected = np.polyval(np.polyfit(place[strong], s[strong], 1), place) if np.ptp(place[strong]) > 0 else s
     regular = bool(np.abs(expected - s).max() < max(3.5, 0.07 * pitch))
     moved = []
     for index, rod in enumerate(rods):
-        if strong[index]:
-            moved.append(rod)
-            continue
-        at = float(expected[index]) if regular else rod.s_mm
-        moved.append(SeenRod(at, float(np.polyval(line, at)), rod.radius_mm, rod.hu))
+        at = float(expected[index]) if regular and not strong[index] else rod.s_mm
+        line = float(offset + slope * at)
+        certain = strong[index] and abs(rod.t_mm - line) < MAX_OFF_LINE_MM
+        moved.append(SeenRod(at, rod.t_mm if certain else line, rod.radius_mm, rod.hu))
     return tuple(moved)
 
 
