@@ -334,6 +334,7 @@ def _parameters(report: Report) -> Iterator[str]:
         yield f"sigma_ct = {calibration.sigma_ct:.4f} HU per mg/cm3"
         yield f"beta_ct = {items.printed(calibration.beta_ct, 2)} HU"
         yield f"r_squared = {calibration.r_squared:.5f}"
+        yield f"rms_residual = {calibration.rms_residual_hu:.2f} HU"
     if not report.refused and findings.phantom is not None:
         phantom = findings.phantom.phantom
         yield f"phantom = {phantom.model}, serial {phantom.serial or 'not stated'}"
