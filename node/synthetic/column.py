@@ -12,7 +12,7 @@ from node.synthetic.physics import usual_density
 from node.synthetic.spec import Fracture, TorsoSpec
 
 CORNER = 0.9
-"""Anterior and posterior heights are taken at this part of the half depth."""
+"""Anterior and posterior heights are taken at this part of the way from the axis to the front and back wall."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -40,10 +40,16 @@ class Body:
         """Half the depth of the body."""
         return self.level.depth / 2.0
 
+    @property
+    def corners(self) -> tuple[float, float]:
+        """Where (v) the anterior and the posterior height are taken."""
+        return -CORNER * float(self.outline[90]), CORNER * float(self.outline[0])
+
     def endplates(self, u: Vector, v: Vector) -> tuple[Vector, Vector]:
         """Height w of the upper and lower endplate surface at (u, v)."""
         level, b = self.level, self.half_depth
-        s = np.clip((v / (CORNER * b) + 1.0) / 2.0, -0.1, 1.1)
+        front, back = self.corners
+        s = np.clip((v - front) / (back - front), -0.1, 1.1)
         half = (level.anterior * (1.0 - s) + level.posterior * s) / 2.0
         q = np.minimum((u / (0.46 * level.width)) ** 2 + ((v - 0.08 * b) / (0.88 * b)) ** 2, 1.0)
         dish = (1.0 - q) ** 1.5
@@ -51,7 +57,7 @@ class Body:
         if self.fracture is None:
             return top, bottom
         loss = self.fracture.loss
-        ramp = np.clip(0.5 - (v / b) / (2.0 * CORNER), 0.0, 1.05)
+        ramp = np.clip((back - v) / (back - front), 0.0, 1.05)
         if self.fracture.type == "wedge":
             top = top - loss * level.anterior * ramp**1.3
         elif self.fracture.type == "biconcave":
@@ -63,14 +69,14 @@ class Body:
 
     def heights(self) -> tuple[float, float, float]:
         """Anterior, middle and posterior height, in the mid-sagittal plane."""
-        v = np.array([-CORNER, 0.08, CORNER]) * self.half_depth
+        v = np.array([self.corners[0], 0.08 * self.half_depth, self.corners[1]])
         top, bottom = self.endplates(np.zeros(3), v)
         a, m, p = top - bottom
         return float(a), float(m), float(p)
 
     def corner_points(self) -> Vector:
         """(6, 3): ends of the three heights, upper then lower of each, in body coordinates."""
-        v = np.array([-CORNER, 0.08, CORNER]) * self.half_depth
+        v = np.array([self.corners[0], 0.08 * self.half_depth, self.corners[1]])
         top, bottom = self.endplates(np.zeros(3), v)
         local = [(0.0, v[n], w) for n in range(3) for w in (top[n], bottom[n])]
         return self.place(np.array(local))
@@ -215,7 +221,7 @@ def build(spec: TorsoSpec) -> tuple[Body, ...]:
 
 
 def _stack(bodies: list[Body], origin: int) -> tuple[Body, ...]:
-    """Lay the vertebrae on each other with their discs between, the origin's at zero."""
+    """Lay the vertebrae on each other with their discs between, the origin's at zero but for the sacrum at x = 0."""
     centres = [np.zeros(3) for _ in bodies]
 
     def step(upper: Body, lower: Body) -> Vector:
@@ -229,11 +235,13 @@ def _stack(bodies: list[Body], origin: int) -> tuple[Body, ...]:
         centres[n] = centres[n + 1] + step(bodies[n], bodies[n + 1])
     for n in range(origin + 1, len(bodies)):
         centres[n] = centres[n - 1] - step(bodies[n - 1], bodies[n])
-    return tuple(replace(body, centre=centre) for body, centre in zip(bodies, centres, strict=True))
+    sacrum = next(n for n, body in enumerate(bodies) if body.level.name == "S1")
+    middle = np.array([centres[sacrum][0], 0.0, 0.0])
+    return tuple(replace(body, centre=centre - middle) for body, centre in zip(bodies, centres, strict=True))
 
 
 def _reach(body: Body) -> tuple[float, float]:
     """How far the endplate rims lie above and below the middle (mean of front and back)."""
-    v = np.array([-CORNER, CORNER]) * body.half_depth
+    v = np.array(body.corners)
     top, bottom = body.endplates(np.zeros(2), v)
     return float(top.mean()), float(-bottom.mean())

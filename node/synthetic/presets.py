@@ -22,7 +22,10 @@ def presets(matrix: int = 512, spacing_mm: float = 1.5) -> dict[str, TorsoSpec]:
         "osteoporosis-wedge": spec(
             14, sex="F", age_years=76, height_cm=156, bmi=22, phantom=HA_3, fractures={"T12": Fracture("wedge", 0.32)},
         ),
-        "biconcave-L2": spec(15, sex="F", age_years=73, phantom=MINDWAYS_5, fractures={"L2": Fracture("biconcave", 0.3)}),
+        "biconcave-L2": spec(
+            15, sex="F", age_years=73, height_cm=159, phantom=MINDWAYS_5, fractures={"L2": Fracture("biconcave", 0.3)},
+        ),
+        "screws": spec(24, age_years=63, phantom=MINDWAYS_5, screws=("L3", "L4", "L5"), cement=("T12",)),
         "no-phantom": spec(16),
         "prone": spec(17, phantom=MINDWAYS_5, patient_position="HFP"),
         "feet-first": spec(18, phantom=MINDWAYS_5, patient_position="FFS"),

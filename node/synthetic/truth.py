@@ -111,7 +111,9 @@ class SyntheticCase:
     hu: NDArray[np.int16]
     """(k, j, i): k toward the head, j toward the back, i toward the left; never flipped for the patient position."""
     labels: NDArray[np.uint8]
-    """Same grid: C7 = 7, T1 = 8 … T12 = 19, L1 = 20 … L5 = 24, L6 = 25, S1 = 26, S2 … S5 = 29 … 32; + 100 = posterior elements."""
+    """Same grid: C7 = 7, T1 = 8 … T12 = 19, L1 = 20 … L5 = 24, L6 = 25, S1 = 26, S2 … S5 = 29 … 32.
+
+    Bodies bear these numbers, posterior elements (and the sacrum's wings) the same + 100."""
     affine_lps_mm: NDArray[np.float64]
     """(4, 4): (k, j, i, 1) → LPS."""
     truth: Truth

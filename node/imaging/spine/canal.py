@@ -24,17 +24,14 @@ Grid = NDArray[np.float32]
 Cell = TypeVar("Cell", bound=np.generic)
 
 GRID_MM = 3.0
-BONE_HU = 160.0
-"""Cortical bone of arches and walls exceeds it after averaging to the grid, in osteoporosis too; muscle does not."""
-FAINT_BONE_HU = 110.0
-FAINT_GAIN = 1.3
-"""Thin cortex in thick voxels: the lower threshold is taken only when it explains that much more."""
+BONE_HU = 120.0
+"""The arches exceed it after averaging to the grid, in osteoporosis too; muscle does not, even with contrast medium."""
 DIRECTIONS = 16
 REACH_MM = 18.0
 """From the middle of the widest canal to its wall."""
 SLAB_MM = 15.0
 """The arch closes the ring within about half a vertebra."""
-ENOUGH = 0.8
+ENOUGH = 0.85
 """Evidence a slice must bring to lengthen the canal (enclosure 0 to 1, plus body 0 to 0.8)."""
 SHORTEST_MM = 24.0
 
@@ -54,20 +51,13 @@ def trace(volume: Volume, scene: Scene | None = None) -> Canal:
     coarse = scene.coarse if scene is not None else block_mean(volume, GRID_MM)
     hu, affine = even_grid(coarse.hu.astype(np.float32), coarse)
     patient = None if scene is None else even_grid(scene.patient.astype(np.float32), coarse)[0] > 0.5
-    path, evidence = _path(hu, BONE_HU, patient)
-    faint = _path(hu, FAINT_BONE_HU, patient)
-    if np.sum(faint[1] - ENOUGH) > FAINT_GAIN * np.sum(evidence - ENOUGH):
-        path, evidence = faint
+    likeness = canal_likeness(hu)
+    path, evidence = best_path(likeness if patient is None else likeness * patient)
     if len(path) * GRID_MM < SHORTEST_MM:
         found = {"canal_length_mm": len(path) * GRID_MM}
         raise SpineNotFound("No spinal canal could be followed in this series.", found)
     points = path @ affine[:3, :3].T + affine[:3, 3]
     return Canal(points[::-1].copy(), evidence[::-1].copy())
-
-
-def _path(hu: Grid, bone_hu: float, patient: NDArray[np.bool_] | None) -> tuple[Floats, Floats]:
-    likeness = canal_likeness(hu, bone_hu)
-    return best_path(likeness if patient is None else likeness * patient)
 
 
 def even_grid(values: Grid, on: Volume) -> tuple[Grid, Floats]:
@@ -82,10 +72,10 @@ def even_grid(values: Grid, on: Volume) -> tuple[Grid, Floats]:
     return np.clip(even, -1000, 1500), affine
 
 
-def canal_likeness(hu: Grid, bone_hu: float = BONE_HU) -> Grid:
+def canal_likeness(hu: Grid) -> Grid:
     """Enclosure by bone plus body in front, for every soft voxel: 0 to 1.8."""
     slab = ndimage.maximum_filter1d(hu, _odd(SLAB_MM), axis=0)
-    bone = slab > bone_hu
+    bone = slab > BONE_HU
     hits = np.stack([_hit(bone, 2 * np.pi * d / DIRECTIONS) for d in range(DIRECTIONS)])
     half = DIRECTIONS // 2
     enclosed = 0.5 * hits.mean(0, dtype=np.float32) + 0.5 * (hits[:half] & hits[half:]).mean(0, dtype=np.float32)

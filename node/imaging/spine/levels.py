@@ -7,7 +7,7 @@ they give a probability for every name of every vertebra.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -22,6 +22,7 @@ AnchorName = Literal["ribs", "sacrum", "first-rib"]
 
 MOST = 0.99
 """No name is ever surer than this."""
+BLIND = 1 / 30
 TELLING = 0.6
 """An anchor that alone puts L1 nowhere with at least this probability is silent."""
 
@@ -49,6 +50,9 @@ class Signs:
     """See ``sacrum.sacral_scores``."""
     lung: float | None
     """Part of the space beside it that is lung."""
+
+
+LogLikelihood = Callable[[Signs, "Place"], float]
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,6 +117,8 @@ def is_rib(reach: Reach) -> bool:
 
 PROCESS_BESIDE_MM, RIB_BESIDE_MM = 31.0, 41.0
 """From the side of the body: processes end before the first (L3 in men), all but short ribs pass the second."""
+FALL_MM = 7.0
+"""Ribs end lower than they begin; transverse processes do not."""
 
 _RIBS: Mapping[str, tuple[float, float, float, float]] = {
     "C": (0.85, 0.08, 0.02, 0.05),
@@ -140,9 +146,10 @@ def _reach_log_likelihood(reach: Reach, table: tuple[float, float, float, float]
     if is_rib(reach):
         return float(np.log(table[3]))
     if reach.cut:
-        return float(np.log(1.0 - table[0])) if reach.beside_mm > PROCESS_BESIDE_MM else 0.0
+        falling = reach.fall_mm > FALL_MM or reach.beside_mm > PROCESS_BESIDE_MM
+        return float(np.log(table[2] + table[3])) if falling else 0.0
     if reach.beside_mm > PROCESS_BESIDE_MM:
-        return float(np.log(table[2] if reach.fall_mm > 6 else table[1]))
+        return float(np.log(table[2] if reach.fall_mm > FALL_MM else table[1]))
     return float(np.log(table[0]))
 
 
@@ -154,15 +161,16 @@ def sacral_log_likelihood(sign: Signs, place: Place) -> float:
     if place.level[0] == "S":
         mean, spread = 2.2, 1.6
     elif place.level[0] == "L" and place.last_of_kind:
-        mean, spread = -2.7, 1.3
+        mean, spread = -3.7, 2.0
     z = (min(max(sign.sacral, -8.0), 4.0) - mean) / spread
-    return float(np.log(0.97 * np.exp(-0.5 * z * z) / spread + 0.01))
+    return float(np.log(0.99 * np.exp(-0.5 * z * z) / spread + 0.002))
 
 
 _LUNG: Mapping[str, tuple[float, float, float]] = {
     "C": (0.95, 0.04, 0.01),
-    "T1": (0.60, 0.35, 0.05),
-    "T2": (0.15, 0.60, 0.25),
+    "C7": (0.78, 0.18, 0.04),
+    "T1": (0.40, 0.42, 0.18),
+    "T2": (0.12, 0.48, 0.40),
     "T3": (0.05, 0.25, 0.70),
     "T": (0.03, 0.07, 0.90),
     "T10": (0.05, 0.20, 0.75),
@@ -184,14 +192,15 @@ def lung_log_likelihood(sign: Signs, place: Place) -> float:
     return 0.6 * float(np.log(table[0 if sign.lung < 0.03 else 1 if sign.lung < 0.3 else 2]))
 
 
-def _likelihood(signs: Sequence[Signs], hypotheses: Sequence[tuple[Place, ...]], of: object) -> Floats:
-    assert callable(of)
-    known: dict[tuple[int, Place], float] = {}
-    for hypothesis in hypotheses:
-        for i, place in enumerate(hypothesis):
-            if (i, place) not in known:
-                known[i, place] = of(signs[i], place)
-    return np.array([sum(known[i, place] for i, place in enumerate(h)) for h in hypotheses])
+def _likelihood(signs: Sequence[Signs], hypotheses: Sequence[tuple[Place, ...]], of: LogLikelihood) -> Floats:
+    """Log-likelihood of every hypothesis by one kind of sign; in one scan of thirty that sign means nothing at all."""
+    known = {(i, place): of(signs[i], place) for i, place in {(i, p) for h in hypotheses for i, p in enumerate(h)}}
+    told = np.array([sum(known[i, place] for i, place in enumerate(h)) for h in hypotheses])
+    kinds = sorted({place for _, place in known}, key=lambda p: (p.level, p.last_of_kind))
+    levels = [[known[i, place] for place in kinds if (i, place) in known] for i in range(len(signs))]
+    blind = sum(float(np.log(np.mean(np.exp(values)))) for values in levels)
+    mixed: Floats = np.logaddexp(np.log(1 - BLIND) + told, np.log(BLIND) + blind)
+    return mixed
 
 
 def _normalised(log_weight: Floats) -> Floats:
