@@ -26,6 +26,11 @@ class SourceFrame:
     frame_number: int | None
     raster: Raster
 
+    @property
+    def key(self) -> tuple[str, int | None]:
+        """What tells it from all others."""
+        return self.sop_instance_uid, self.frame_number
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Region:
@@ -75,20 +80,19 @@ class Source:
 
     def regions(self, mask: Mask) -> tuple[Region, ...]:
         """Where a mask lies: its largest outline on every image it reaches, in the order of the images."""
-        if self.volume is None:
-            return ()
-        found = []
-        for frame in self._near(self.volume, mask):
-            loops = outlines(self.volume, mask, frame.raster)
-            if loops:
-                found.append(Region(frame, loops[0]))
-        return tuple(found)
+        found = (self.region(frame, mask) for frame in self.frames_near(mask))
+        return tuple(region for region in found if region is not None)
 
-    def _near(self, volume: Volume, mask: Mask) -> list[SourceFrame]:
+    def region(self, frame: SourceFrame, mask: Mask) -> Region | None:
+        """The largest outline of a mask on one image."""
+        loops = outlines(self.volume, mask, frame.raster) if self.volume is not None else ()
+        return Region(frame, loops[0]) if loops else None
+
+    def frames_near(self, mask: Mask) -> list[SourceFrame]:
         """The frames whose planes pass through the box around a mask."""
-        if not self.frames or not mask.voxels.any():
+        if self.volume is None or not self.frames or not mask.voxels.any():
             return []
-        across = corners_lps_mm(volume, mask) @ self._normals.T - self._depths_mm
+        across = corners_lps_mm(self.volume, mask) @ self._normals.T - self._depths_mm
         hit = (across.min(axis=0) <= 0) & (across.max(axis=0) >= 0)
         return [self.frames[index] for index in np.flatnonzero(hit)]
 
