@@ -156,7 +156,7 @@ def _place(bounds: _Bounds, vertebra: Vertebra, shape: VoiShape) -> _Cylinder:
     rows = np.flatnonzero(section.any(axis=1))
     left, right = (bounds.x[rows[-1]], bounds.x[rows[0]]) if len(rows) else (1.0, -1.0)
     across = np.abs(bounds.x - 0.5 * (left + right)) <= 0.15 * (left - right) + GRID_MM
-    spans = [bounds.y[np.flatnonzero(line)[[0, -1]]] for line in section[across] if line.any()]
+    spans = [bounds.y[np.flatnonzero(line)[[0, -1]]] for line in np.asarray(section[across]) if bool(np.any(line))]
     front, back = np.median(spans, axis=0) if spans else (-1.0, 1.0)
     depth, width = back - front + GRID_MM, left - right + GRID_MM
     room = 0.5 * (top - bottom) - shape.endplate_margin_mm
@@ -255,7 +255,9 @@ def _noise_of_mean(volume: Volume, mask: Mask) -> float:
     power = np.abs(np.fft.rfftn(residual, shape)) ** 2
     pairs = np.fft.irfftn(np.abs(np.fft.rfftn(inside.astype(np.float64), shape)) ** 2, shape)
     products = np.fft.irfftn(power, shape)
-    lags = np.meshgrid(*(np.fft.fftfreq(n, 1.0 / n) * s for n, s in zip(shape, volume.spacing_mm, strict=True)), indexing="ij")
+    lags = np.meshgrid(
+        *(np.fft.fftfreq(n, 1.0 / n) * s for n, s in zip(shape, volume.spacing_mm, strict=True)), indexing="ij"
+    )
     near = (sum(lag**2 for lag in lags) <= CORRELATION_REACH_MM**2) & (pairs > 0.5)
     variance = float(np.sum(products[near])) / count**2
     floor = float(residual[inside].var()) / count

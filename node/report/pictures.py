@@ -24,9 +24,9 @@ _NAMED: Colour = (120, 200, 255)
 _MEASURED: Colour = (255, 214, 70)
 _VOI: Colour = (255, 96, 96)
 _ROD: Colour = (110, 235, 130)
-_LEFT_OUT: Colour = (255, 150, 60)
 _AXIAL_LEVELS = ("L1", "L2")
 _INSET_MM = 70.0
+_MARGIN_MM = 100.0
 _MOST_WARNINGS = 3
 
 
@@ -46,21 +46,34 @@ def _shown(findings: Findings) -> list[Vertebra]:
 
 
 def _sagittal(volume: Volume, findings: Findings, path: Path) -> Path:
-    hu, raster = _sagittal_plane(volume, findings)
+    hu, raster = _around_spine(*_sagittal_plane(volume, findings), findings)
     canvas = Canvas(hu, raster, _BONE_WINDOW_HU, (900, 1000))
+    shown = {vertebra.level for vertebra in _shown(findings)}
     for vertebra in findings.vertebrae:
-        measured = vertebra.level in findings.vois
-        colour = _MEASURED if measured else _NAMED
+        colour = _MEASURED if vertebra.level in shown else _NAMED
         loops = outlines(volume, vertebra.body, raster)
         for loop in loops[:1]:
             canvas.outline(loop, colour)
-        if measured:
+        if vertebra.level in shown:
             for loop in outlines(volume, findings.vois[vertebra.level].mask, raster):
                 canvas.outline(loop, _VOI)
         _name(canvas, vertebra, loops, colour)
     canvas.sides(*_letters(raster))
     canvas.save(path, _captions(findings), 640)
     return path
+
+
+def _around_spine(hu: NDArray[np.int16], raster: Raster, findings: Findings) -> tuple[NDArray[np.int16], Raster]:
+    """The part of the picture in front of and behind the spine that a reader needs: the spine becomes larger."""
+    if not findings.vertebrae:
+        return hu, raster
+    columns = raster.pixels(np.array([v.frame.centre_lps_mm for v in findings.vertebrae]))[:, 0]
+    margin = _MARGIN_MM / float(np.linalg.norm(raster.along_row_mm))
+    low = int(np.clip(np.floor(columns.min() - margin), 0, raster.columns - 1))
+    high = int(np.clip(np.ceil(columns.max() + margin), low + 1, raster.columns))
+    origin = raster.lps_mm(np.array([low, 0.0]))
+    part = Raster(origin, raster.along_row_mm, raster.along_column_mm, raster.rows, high - low)
+    return hu[:, low:high], part
 
 
 def _sagittal_plane(volume: Volume, findings: Findings) -> tuple[NDArray[np.int16], Raster]:
@@ -123,7 +136,9 @@ def _axial(volume: Volume, findings: Findings, vertebra: Vertebra, path: Path) -
             x, y = canvas.place_lps(centre + np.array([0.0, reading.radius_mm + 3.0, 0.0]))
             canvas.label((float(x), float(y)), reading.rod.name, _ROD, 13, "mt")
     canvas.sides(*_letters(whole))
-    canvas.beside(_close_up(volume, findings, vertebra, whole, k))
+    legend = [("Vertebral body", _MEASURED), ("Volume of interest", _VOI)]
+    legend += [("Calibration rods", _ROD)] if findings.phantom is not None else []
+    canvas.beside(_close_up(volume, findings, vertebra, whole, k), legend)
     canvas.save(path, [(_level_caption(findings, vertebra.level), 17), *_captions(findings)[-1:]])
     return path
 

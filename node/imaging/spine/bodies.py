@@ -66,7 +66,10 @@ def _shapes(volume: Volume, seeds: list[Pose]) -> list[BodyShape]:
         outlined = [waist_outline(volume, to_midline(volume, pose)) for pose, _ in levelled]
         poses = [pose for pose, _ in outlined]
     ends = [
-        (HeightMap.of_plane(top.seen_from(before, pose), pose), HeightMap.of_plane(bottom.seen_from(before, pose), pose))
+        (
+            HeightMap.of_plane(top.seen_from(before, pose), pose),
+            HeightMap.of_plane(bottom.seen_from(before, pose), pose),
+        )
         for pose, (before, (top, bottom)) in zip(poses, levelled, strict=True)
     ]
     expected = [flared(radii) for _, radii in outlined]
@@ -180,7 +183,8 @@ def _heights(shape: BodyShape) -> Heights:
         for z in (tops, bottoms):
             left, posterior, superior = shape.pose.to_lps(np.array([0.0, y, z]))
             points.append((float(left), float(posterior), float(superior)))
-    return Heights(*lengths, points_lps_mm=(points[0], points[1], points[2], points[3], points[4], points[5]))
+    ends = (points[0], points[1], points[2], points[3], points[4], points[5])
+    return Heights(lengths[0], lengths[1], lengths[2], ends)
 
 
 def _reach(shape: BodyShape, theta: float) -> float:

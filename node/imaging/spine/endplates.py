@@ -71,7 +71,7 @@ def find_endplates(
     ]
     weights = [weight for weight in footprints for _ in range(2)]
     costs = _costs(profiles, weights)
-    jumps = 0.05 * np.arange(5) ** 1.5
+    jumps = 0.12 * np.arange(5, dtype=np.float64) ** 1.5
     place = least_cost_surface(np.stack(costs), jumps)
     offsets = [gaussian_filter(OFFSETS_MM[0] + STEP_MM * p.astype(np.float64), 0.7) for p in place]
     shifts = _outer_faces(profiles, offsets, weights)
@@ -105,7 +105,10 @@ def _costs(profiles: list[Floats32], weights: list[Floats]) -> list[Floats32]:
     """Cost of each position; where an endplate is faint, its place and smoothness weigh more than its edges."""
     falls = [outward_fall(gaussian_filter(p, (0.8, 0.8, 0.0)), EDGE_SIGMA_MM / STEP_MM) for p in profiles]
     own = np.array(
-        [np.percentile(fall[weight > 0.5].max(axis=-1), 60) if (weight > 0.5).any() else 0.0 for fall, weight in zip(falls, weights, strict=True)]
+        [
+            np.percentile(fall[weight > 0.5].max(axis=-1), 60) if (weight > 0.5).any() else 0.0
+            for fall, weight in zip(falls, weights, strict=True)
+        ]
     )
     references = np.maximum(own, max(0.7 * float(np.median(own)), 8.0))
     costs = []

@@ -161,15 +161,16 @@ def sacral_log_likelihood(sign: Signs, place: Place) -> float:
     if place.level[0] == "S":
         mean, spread = 2.2, 1.6
     elif place.level[0] == "L" and place.last_of_kind:
-        mean, spread = -2.7, 1.3
+        mean, spread = -3.7, 2.0
     z = (min(max(sign.sacral, -8.0), 4.0) - mean) / spread
-    return float(np.log(0.97 * np.exp(-0.5 * z * z) / spread + 0.01))
+    return float(np.log(0.99 * np.exp(-0.5 * z * z) / spread + 0.002))
 
 
 _LUNG: Mapping[str, tuple[float, float, float]] = {
     "C": (0.95, 0.04, 0.01),
-    "T1": (0.60, 0.35, 0.05),
-    "T2": (0.15, 0.60, 0.25),
+    "C7": (0.78, 0.18, 0.04),
+    "T1": (0.40, 0.42, 0.18),
+    "T2": (0.12, 0.48, 0.40),
     "T3": (0.05, 0.25, 0.70),
     "T": (0.03, 0.07, 0.90),
     "T10": (0.05, 0.20, 0.75),

@@ -24,8 +24,8 @@ class Surroundings:
     """Straightened HU (s, v, u) on ``GRID_MM`` from the upper end of the column's curve."""
 
     hu: NDArray[np.float32]
-    noise_hu: float
-    """Before smoothing."""
+    calm_hu: NDArray[np.float32]
+    """Smoothed as far as the noise asks; air counts as fat, so that lung does not swallow the ribs in it."""
 
     @property
     def known(self) -> NDArray[np.bool_]:
@@ -33,17 +33,16 @@ class Surroundings:
 
 
 def look_around(volume: Volume, column: Column) -> Surroundings:
-    """Straighten 100 mm to either side of the column; smoothed as far as noise asks."""
+    """Straighten 100 mm to either side of the column."""
     curve, every = column.curve, round(GRID_MM / column.curve.step_mm)
     thin = Curve(*(x[::every] for x in (curve.s_mm, curve.points, curve.left, curve.posterior, curve.superior)))
     hu = straighten(volume, thin, U_MM, V_MM)
     known = hu > OUTSIDE + 1
     noise = noise_hu(hu)
+    calm = np.clip(hu, -50, 1000)
     if noise > QUIET_HU:
-        sigma = min(0.5 + (noise - QUIET_HU) / 80.0, 1.2)
-        filled = ndimage.gaussian_filter(np.where(known, hu, -200), sigma)
-        hu = np.where(known, filled, OUTSIDE)
-    return Surroundings(hu, noise)
+        calm = ndimage.gaussian_filter(calm, min(0.5 + (noise - QUIET_HU) / 80.0, 1.2))
+    return Surroundings(hu, np.where(known, calm, OUTSIDE))
 
 
 def noise_hu(hu: NDArray[np.float32]) -> float:
