@@ -15,6 +15,17 @@ CORNER = 0.9
 """Anterior and posterior heights are taken at this part of the way from the axis to the front and back wall."""
 
 
+@dataclass(frozen=True, slots=True)
+class Lip:
+    """An osteophyte on the rim of an endplate."""
+
+    azimuth_deg: float
+    """From the back toward the left."""
+    side: float
+    """1 upper, -1 lower endplate."""
+    size_mm: float
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Body:
     """Shape and place of one vertebra. Local axes: u left, v back, w up, from the middle of the body."""
@@ -34,6 +45,11 @@ class Body:
     rho: float
     """Trabecular density, mg/cm³ K2HPO4."""
     texture_seed: int
+    lips: tuple[Lip, ...] = ()
+    sclerosis: float = 0.0
+    """Relative gain of density under the endplates."""
+    vacuum: bool = False
+    """Gas in the disc below."""
 
     @property
     def half_depth(self) -> float:
@@ -139,8 +155,7 @@ def individual_levels(spec: TorsoSpec, rng: np.random.Generator) -> list[Level]:
 
 
 def _disc_wear(spec: TorsoSpec, rng: np.random.Generator) -> float:
-    wear = max(spec.age_years - 40, 0) / 100.0
-    return 1.0 - wear * float(rng.uniform(0.0, 0.8))
+    return 1.0 - 0.5 * degeneration(spec) * float(rng.uniform(0.0, 1.0))
 
 
 def _tilt(spec: TorsoSpec, level: Level) -> float:
@@ -170,6 +185,28 @@ def _outline(level: Level, rng: np.random.Generator) -> Vector:
         r = r * (1.0 + size * np.cos(order * azimuth + phase))
     out: Vector = r
     return out
+
+
+def _wear(spec: TorsoSpec, level: Level, rng: np.random.Generator) -> tuple[tuple[Lip, ...], float, bool]:
+    """Osteophytes, sclerosis under the endplates, and gas in the disc below; more of each with degeneration."""
+    amount = degeneration(spec)
+    lips = tuple(
+        Lip(float(rng.uniform(100.0, 260.0)), side, float(rng.uniform(1.5, 6.0)) * amount)
+        for side in (1.0, -1.0)
+        for _ in range(2)
+        if rng.random() < amount
+    )
+    sclerosis, gas = 0.35 * amount * float(rng.random()), bool(rng.random() < 0.35 * amount - 0.05)
+    if level.name[0] == "S":
+        return (), 0.0, False
+    return lips, sclerosis, gas
+
+
+def degeneration(spec: TorsoSpec) -> float:
+    """How worn the spine is, 0 to 1; by age where the spec does not say."""
+    if spec.degeneration is not None:
+        return spec.degeneration
+    return float(np.clip((spec.age_years - 40) / 50.0, 0.0, 1.0)) * 0.8
 
 
 def _coronal_tilts(spec: TorsoSpec, names: list[str]) -> tuple[Vector, Vector]:
@@ -202,6 +239,7 @@ def build(spec: TorsoSpec) -> tuple[Body, ...]:
             float(rng.uniform(0.7, 1.3)) * (0.7 + 0.9 * lumbar) * thin,
             float(rng.uniform(0.7, 1.3)) * (0.8 + 1.3 * lumbar) * thin,
         )
+        lips, sclerosis, vacuum = _wear(spec, level, rng)
         bodies.append(
             Body(
                 level=level,
@@ -215,6 +253,9 @@ def build(spec: TorsoSpec) -> tuple[Body, ...]:
                 fracture=fracture,
                 rho=density_of(spec, level.name),
                 texture_seed=int(rng.integers(1 << 30)),
+                lips=lips,
+                sclerosis=sclerosis,
+                vacuum=vacuum,
             )
         )
     return _stack(bodies, names.index("L1"))

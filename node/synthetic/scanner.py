@@ -97,11 +97,21 @@ def outside_circle(n: int) -> NDArray[np.bool_]:
     return out
 
 
+def cupping(spec: TorsoSpec, pixel_mm: float) -> Array:
+    """What a field that is not uniform adds: nothing 200 mm from the image's middle, most of it in the middle."""
+    axis = (np.arange(spec.matrix, dtype=np.float32) - np.float32((spec.matrix - 1) / 2.0)) * np.float32(pixel_mm)
+    r2 = np.add.outer(axis**2, axis**2) / np.float32(200.0**2)
+    out: Array = np.float32(-spec.cupping_hu) * np.clip(1.0 - r2, 0.0, 1.0)
+    return out
+
+
 def finished(
     hu: Array, first: int, spec: TorsoSpec, noise: Noise, pixel_mm: float, circle: NDArray[np.bool_]
 ) -> NDArray[np.int16]:
     """A painted slab as the scanner would store it."""
     image = blurred(hu, spec, pixel_mm)
+    if spec.cupping_hu:
+        image = image + cupping(spec, pixel_mm)
     out = np.empty(image.shape, dtype=np.int16)
     for n in range(len(image)):
         plane = image[n]

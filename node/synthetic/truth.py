@@ -51,6 +51,7 @@ class LevelTruth:
     """Part of the height lost by the fracture that was asked for."""
     genant_grade: Literal[0, 1, 2, 3]
     has_ribs: bool
+    lesion: str | None
     metal: bool
     cement: bool
 

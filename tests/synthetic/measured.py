@@ -11,7 +11,9 @@ from node.synthetic.phantoms import MINDWAYS_5
 from node.synthetic.spec import TorsoSpec
 from node.synthetic.truth import LevelTruth, SyntheticCase
 
-SMALL = TorsoSpec(seed=5, matrix=256, spacing_mm=2.0, thickness_mm=2.0, top=("T12", -8.0), bottom=("L3", 8.0), phantom=MINDWAYS_5)
+SMALL = TorsoSpec(
+    seed=5, matrix=256, spacing_mm=2.0, thickness_mm=2.0, top=("T12", -8.0), bottom=("L3", 8.0), phantom=MINDWAYS_5
+)
 """T12 in part, L1 and L2 whole, L3 in part."""
 
 

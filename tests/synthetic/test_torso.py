@@ -23,7 +23,9 @@ def case() -> SyntheticCase:
 @pytest.fixture(scope="module")
 def whole() -> SyntheticCase:
     """T1 to the hips on coarse voxels."""
-    return make(small(matrix=192, spacing_mm=3.0, thickness_mm=3.0, top=("T1", 30.0), bottom=("S5", -40.0), phantom=None))
+    return make(
+        small(matrix=192, spacing_mm=3.0, thickness_mm=3.0, top=("T1", 30.0), bottom=("S5", -40.0), phantom=None)
+    )
 
 
 def test_the_same_spec_gives_the_same_voxels(case: SyntheticCase) -> None:
@@ -197,7 +199,13 @@ def test_a_lumbarised_s1_is_a_sixth_lumbar_vertebra() -> None:
 
 def test_what_the_scan_does_not_hold_is_not_called_visible(case: SyntheticCase) -> None:
     seen = {name: level.visible for name, level in case.truth.levels.items()}
-    assert (seen["T11"], seen["T12"], seen["L1"], seen["L2"], seen["L3"]) == ("none", "partial", "full", "full", "partial")
+    assert (seen["T11"], seen["T12"], seen["L1"], seen["L2"], seen["L3"]) == (
+        "none",
+        "partial",
+        "full",
+        "full",
+        "partial",
+    )
 
 
 def test_prone_the_phantom_lies_in_front_of_the_body() -> None:
