@@ -226,7 +226,7 @@ def _inclusion(report: Report, voi: Voi, density: BoneDensity | None) -> Iterato
         yield items.code(concepts["included"], values["yes" if density.included_in_mean else "no"])
     reason = voi.exclusion or (density.exclusion_reason if density else None)
     if reason:
-        message = voi.exclusion_message if voi.exclusion and voi.exclusion_message else reason
+        message = voi.exclusion_message if voi.exclusion and voi.exclusion_message else reason.replace("-", " ")
         yield items.text(concepts["exclusion"], report.say("exclusion", message=message, code=reason))
 
 

@@ -13,6 +13,8 @@ from node.report.outline import Raster
 
 _FINER = 2
 """Drawn this much larger, then reduced: smooth lines."""
+_ASIDE = 0.85
+"""The letters above and below stand beside the middle, where the spine is."""
 _RAISED = {"²": "2", "³": "3"}
 _INK = (235, 235, 235)
 _PAPER = (18, 18, 18)
@@ -75,8 +77,8 @@ class Canvas:
         for xy, letter, anchor in (
             ((6.0, height / 2), left, "lm"),
             ((width - 6.0, height / 2), right, "rm"),
-            ((width / 2, 6.0), top, "mt"),
-            ((width / 2, height - 6.0), bottom, "mb"),
+            ((width * _ASIDE, 6.0), top, "mt"),
+            ((width * _ASIDE, height - 6.0), bottom, "mb"),
         ):
             self.label(xy, letter, (150, 200, 255), 17, anchor)
 

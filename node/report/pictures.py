@@ -19,6 +19,7 @@ from node.report.outline import Raster, outlines
 
 _NOTICE = "Automatic, not verified. Not for diagnosis."
 _BONE_WINDOW_HU = (300.0, 1500.0)
+_CLOSE_UP_WINDOW_HU = (250.0, 1000.0)
 _BODY_WINDOW_HU = (150.0, 900.0)
 _NAMED: Colour = (120, 200, 255)
 _MEASURED: Colour = (255, 214, 70)
@@ -157,7 +158,7 @@ def _close_up(volume: Volume, findings: Findings, vertebra: Vertebra, whole: Ras
         int(high[1] - low[1]),
         int(high[0] - low[0]),
     )
-    canvas = Canvas(volume.hu[k, low[1] : high[1], low[0] : high[0]], part, _BONE_WINDOW_HU, (380, 380))
+    canvas = Canvas(volume.hu[k, low[1] : high[1], low[0] : high[0]], part, _CLOSE_UP_WINDOW_HU, (380, 380))
     _draw_axial(canvas, volume, findings, vertebra, part, 1.5)
     canvas.label((8.0, 14.0), vertebra.level, _MEASURED, 18)
     return canvas

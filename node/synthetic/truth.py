@@ -9,7 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from node.domain.phantom import Material, PhantomModel
-from node.domain.volume import SourceImage, Volume
+from node.domain.volume import OUTSIDE_FIELD_HU, SourceImage, Volume
+from node.synthetic.scanner import outside_circle
 from node.synthetic.spec import TorsoSpec
 
 Point = tuple[float, float, float]
@@ -122,4 +123,7 @@ class SyntheticCase:
     def volume(self) -> Volume:
         """The case as the reader of DICOM would hand it on (not for a tilted gantry, which is sheared)."""
         sources = tuple(SourceImage("1.2.840.10008.5.1.4.1.1.2", f"2.25.{n + 1}") for n in range(len(self.hu)))
-        return Volume(self.hu.copy(), self.affine_lps_mm.copy(), "2.25.1", sources)
+        hu = self.hu.copy()
+        if self.spec.padding_hu is not None:
+            hu[:, outside_circle(self.spec.matrix)] = OUTSIDE_FIELD_HU
+        return Volume(hu, self.affine_lps_mm.copy(), "2.25.1", sources)

@@ -97,7 +97,13 @@ def test_rods_that_end_just_above_the_vertebra_still_calibrate_it() -> None:
 
 @pytest.mark.parametrize(
     ("vbmd", "category"),
-    [(120.1, "normal"), (120.0, "low-bone-mass"), (80.0, "low-bone-mass"), (79.9, "osteoporosis")],
+    [
+        (120.1, "normal"),
+        (120.0, "low-bone-mass"),
+        (80.0, "low-bone-mass"),
+        (79.96, "low-bone-mass"),
+        (79.9, "osteoporosis"),
+    ],
 )
 def test_both_ends_of_80_to_120_are_low_bone_mass(vbmd: float, category: str) -> None:
     assert verdict.categorise(vbmd, (), LIMITS) == category

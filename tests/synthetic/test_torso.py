@@ -249,3 +249,22 @@ def test_cement_fills_the_body() -> None:
     made = make(small(cement=("L1",), noise_hu=0.0))
     assert central_hu(made, made.truth.levels["L1"]) > 600.0
     assert made.truth.levels["L1"].cement
+
+
+def test_a_lytic_focus_lowers_and_a_sclerotic_one_raises_what_is_read() -> None:
+    made = make(small(lesions={"L1": "lytic", "L2": "sclerotic"}, noise_hu=0.0))
+    levels = made.truth.levels
+    assert central_hu(made, levels["L1"]) < levels["L1"].trabecular_hu - 10
+    assert central_hu(made, levels["L2"]) > levels["L2"].trabecular_hu + 100
+
+
+def test_degeneration_leaves_the_density_as_it_is() -> None:
+    made = make(small(degeneration=1.0, noise_hu=2.0))
+    assert density(made, "L1") == pytest.approx(made.truth.levels["L1"].vbmd_mg_cm3, abs=1.5)
+
+
+def test_cupping_lowers_the_middle_of_the_field_alone() -> None:
+    slices = {"top": ("L1", 6.0), "bottom": ("L1", -6.0), "noise_hu": 0.0}
+    less = make(small(cupping_hu=20.0, **slices)).hu.astype(int) - make(small(**slices)).hu
+    assert less[:, 120:136, 120:136].min() == pytest.approx(-20, abs=1)
+    assert abs(less[:, 128, 3]).max() <= 1
