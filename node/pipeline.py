@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from node import report
 from node.dicom import read
-from node.domain.findings import BoneDensity, Category, Caution, Findings, Refusal
+from node.domain.findings import Findings, Refusal
 from node.domain.instance import InstanceHeader
 from node.domain.job import MeasureJob, MeasureOutcome
 from node.domain.phantom import Calibration, PhantomFit, PhantomModel
 from node.domain.settings import MeasurementSettings
-from node.domain.spine import LevelAssignment, Reformat, SpineMap, Vertebra, Voi
+from node.domain.spine import SpineMap
 from node.domain.volume import Volume
-from node.errors import SpineNotFound, StudyRefused
+from node.errors import StudyRefused
 from node.imaging import body, calibration, density, morphometry, phantom, reformat, spine, verdict
 from node.imaging.body import Scene
 
@@ -31,12 +30,22 @@ def run(job: MeasureJob) -> MeasureOutcome:
         volume = read.volume(job.series)
         findings = measure(volume, header, job.phantoms, job.settings)
     except StudyRefused as refused:
-        findings = _nothing_measured(header, refused)
+        findings = _nothing_found(header, refused)
+    return _leave(findings, volume, job)
+
+
+def refuse(job: MeasureJob, refused: StudyRefused) -> MeasureOutcome:
+    """Leave in ``job.out_dir`` what ``run`` leaves for a series that is refused before it is read."""
+    return _leave(_nothing_found(job.series.instances[0].header, refused), None, job)
+
+
+def _leave(findings: Findings, volume: Volume | None, job: MeasureJob) -> MeasureOutcome:
+    """Write report, pictures and result."""
     job.out_dir.mkdir(parents=True, exist_ok=True)
     previews = report.previews(volume, findings, job.out_dir) if volume is not None else ()
-    objects = report.write(findings, job) if findings.refusal is None or job.report_refusals else ()
+    objects = report.write(findings, volume, job)
     result_json = job.out_dir / "result.json"
-    result = report.result(findings, job, objects)
+    result = report.result(findings, [one.sop_instance_uid for one in objects])
     result_json.write_text(json.dumps(result, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
     return MeasureOutcome(
         "measured" if findings.refusal is None else "refused", findings.refusal, result_json, objects, previews
@@ -46,91 +55,114 @@ def run(job: MeasureJob) -> MeasureOutcome:
 def measure(
     volume: Volume, header: InstanceHeader, phantoms: tuple[PhantomModel, ...], settings: MeasurementSettings
 ) -> Findings:
-    """Measure everything that can be measured; what cannot is refused with its reason.
+    """Measure all that can be measured in one volume; what cannot is refused with its reason.
 
-    A refused calibration still leaves levels with their attenuation and heights; a refused spine leaves nothing.
+    Without a calibration the levels still carry their attenuation and heights. Raises ``StudyRefused`` when not
+    even a spine is found.
     """
     scene = body.separate(volume, header.patient_position)
-    calibrated = _calibrate(volume, scene, phantoms, settings, header)
-    try:
-        column = spine.locate(volume, scene)
-    except SpineNotFound as refused:
-        findings = _nothing_measured(header, refused)
-        return replace(findings, phantom=calibrated.fit, calibration=calibrated.calibration)
+    standard = _calibrate(volume, scene, phantoms, settings)
+    column = spine.locate(volume, scene)
     vertebrae = morphometry.deformities(spine.delineate(volume, column))
     vois = {v.level: density.sample(volume, v, settings.voi) for v in vertebrae if v.complete}
-    reformats = (reformat.sagittal(volume, column),)
-    return _judge(header, calibrated, column, vertebrae, vois, reformats, settings)
-
-
-@dataclass(frozen=True, slots=True)
-class _Calibrated:
-    """The calibration, or why there is none."""
-
-    fit: PhantomFit | None
-    calibration: Calibration | None
-    refusal: StudyRefused | None
-
-
-def _calibrate(
-    volume: Volume,
-    scene: Scene,
-    phantoms: tuple[PhantomModel, ...],
-    settings: MeasurementSettings,
-    header: InstanceHeader,
-) -> _Calibrated:
-    fit: PhantomFit | None = None
-    try:
-        fit = phantom.find(volume, scene, phantoms)
-        return _Calibrated(fit, calibration.fit(fit, settings.calibration), None)
-    except StudyRefused as refused:
-        return _Calibrated(fit, None, refused)
-
-
-def _judge(
-    header: InstanceHeader,
-    calibrated: _Calibrated,
-    column: SpineMap,
-    vertebrae: tuple[Vertebra, ...],
-    vois: Mapping[str, Voi],
-    reformats: tuple[Reformat, ...],
-    settings: MeasurementSettings,
-) -> Findings:
-    """Apply the clinical rules to what was found."""
-    limits = settings.levels
-    refusal, mean_levels = calibrated.refusal, ()
-    densities: dict[str, BoneDensity] = {}
-    try:
-        targets = verdict.require_targets(vertebrae, column.assignment, limits)
-        if calibrated.refusal is None and calibrated.fit is not None:
-            target_vois = {v.level: vois[v.level] for v in targets if v.level in vois}
-            mean_levels = verdict.select_levels(target_vois, limits)
-            verdict.require_phantom_beside({level: vois[level] for level in mean_levels}, calibrated.fit)
-    except StudyRefused as refused:
-        refusal = refusal or refused
-    found = verdict.cautions(header, calibrated.calibration, mean_levels, settings.category)
-    mean = None
-    category: Category = "not-classified"
-    if refusal is None and calibrated.calibration is not None:
-        densities = _densities(vois, calibrated.calibration, mean_levels, settings)
-        included = [densities[level] for level in mean_levels]
-        mean = density.mean(
-            included, [vois[level] for level in mean_levels], calibrated.calibration, settings.uncertainty
-        )
-        category = verdict.categorise(mean.vbmd_mg_cm3, found, settings.category)
-    return Findings(
+    found = Findings(
         header=header,
-        refusal=_as_value(refusal),
-        cautions=found,
-        phantom=calibrated.fit,
-        calibration=calibrated.calibration,
+        refusal=None,
+        cautions=(),
+        phantom=standard.fit,
+        calibration=standard.calibration,
         vertebrae=vertebrae,
         assignment=column.assignment,
         vois=vois,
-        densities=densities,
-        mean_vbmd_mg_cm3=mean.vbmd_mg_cm3 if mean else None,
-        mean_expanded_uncertainty_mg_cm3=mean.expanded_uncertainty_mg_cm3 if mean else None,
-        mean_levels=mean_levels if mean else (),
-        category=category,
-        reformats=reformats,
+        densities={},
+        mean_vbmd_mg_cm3=None,
+        mean_expanded_uncertainty_mg_cm3=None,
+        mean_levels=(),
+        category="not-classified",
+        reformats=(reformat.sagittal(volume, column),),
+    )
+    return _judge(found, standard, column, settings)
+
+
+@dataclass(frozen=True, slots=True)
+class _Standard:
+    """The phantom and its calibration, or why there is none."""
+
+    fit: PhantomFit | None = None
+    calibration: Calibration | None = None
+    refusal: StudyRefused | None = None
+
+
+def _calibrate(
+    volume: Volume, scene: Scene, phantoms: tuple[PhantomModel, ...], settings: MeasurementSettings
+) -> _Standard:
+    fit: PhantomFit | None = None
+    try:
+        fit = phantom.find(volume, scene, phantoms)
+        return _Standard(fit, calibration.fit(fit, settings.calibration))
+    except StudyRefused as refused:
+        return _Standard(fit, None, refused)
+
+
+def _judge(found: Findings, standard: _Standard, column: SpineMap, settings: MeasurementSettings) -> Findings:
+    """Apply the clinical rules: densities, mean and category, or the refusal with what was found."""
+    mean_levels: tuple[str, ...] = ()
+    refusal = standard.refusal
+    try:
+        mean_levels = _levels_of_mean(found, column, standard.fit, settings)
+    except StudyRefused as refused:
+        refusal = refusal or refused
+    cautions = verdict.cautions(found.header, standard.calibration, mean_levels, settings.category)
+    if refusal is not None or standard.calibration is None:
+        return replace(found, refusal=_as_value(refusal), cautions=cautions)
+    densities = {
+        level: density.density(voi, level, standard.calibration, settings.uncertainty)
+        for level, voi in found.vois.items()
+    }
+    mean, uncertainty = density.mean(
+        [found.vois[level] for level in mean_levels], standard.calibration, settings.uncertainty
+    )
+    return replace(
+        found,
+        cautions=cautions,
+        densities=verdict.mark(densities, mean_levels),
+        mean_vbmd_mg_cm3=mean,
+        mean_expanded_uncertainty_mg_cm3=uncertainty,
+        mean_levels=mean_levels,
+        category=verdict.categorise(mean, cautions, settings.category),
+    )
+
+
+def _levels_of_mean(
+    found: Findings, column: SpineMap, fit: PhantomFit | None, settings: MeasurementSettings
+) -> tuple[str, ...]:
+    candidates = verdict.require_targets(found.vertebrae, column.assignment, settings.levels)
+    vois = {vertebra.level: found.vois[vertebra.level] for vertebra in candidates}
+    levels = verdict.select_levels(vois, settings.levels)
+    if fit is not None:
+        verdict.require_phantom_beside({level: vois[level] for level in levels}, fit)
+    return levels
+
+
+def _as_value(refused: StudyRefused | None) -> Refusal | None:
+    return None if refused is None else Refusal(refused.reason, refused.message, refused.evidence)
+
+
+def _nothing_found(header: InstanceHeader, refused: StudyRefused) -> Findings:
+    """A refusal before any vertebra was found."""
+    return Findings(
+        header=header,
+        refusal=_as_value(refused),
+        cautions=(),
+        phantom=None,
+        calibration=None,
+        vertebrae=(),
+        assignment=None,
+        vois={},
+        densities={},
+        mean_vbmd_mg_cm3=None,
+        mean_expanded_uncertainty_mg_cm3=None,
+        mean_levels=(),
+        category="not-classified",
+        reformats=(),
     )

@@ -20,23 +20,23 @@ from node.domain.instance import InstanceHeader, Plane
 __all__ = ["ObjectUnreadable", "read_header"]
 
 
-def _tag(keyword: str) -> int:
+def attribute(keyword: str) -> int:
     tag = tag_for_keyword(keyword)
     if tag is None:
         raise KeyError(keyword)
     return tag
 
 
-SHARED = _tag("SharedFunctionalGroupsSequence")
-PER_FRAME = _tag("PerFrameFunctionalGroupsSequence")
-PLANE_POSITION = _tag("PlanePositionSequence")
-PLANE_ORIENTATION = _tag("PlaneOrientationSequence")
-PIXEL_MEASURES = _tag("PixelMeasuresSequence")
-IMAGE_POSITION = _tag("ImagePositionPatient")
-IMAGE_ORIENTATION = _tag("ImageOrientationPatient")
-PIXEL_SPACING = _tag("PixelSpacing")
-SLICE_THICKNESS = _tag("SliceThickness")
-NUMBER_OF_FRAMES = _tag("NumberOfFrames")
+SHARED = attribute("SharedFunctionalGroupsSequence")
+PER_FRAME = attribute("PerFrameFunctionalGroupsSequence")
+PLANE_POSITION = attribute("PlanePositionSequence")
+PLANE_ORIENTATION = attribute("PlaneOrientationSequence")
+PIXEL_MEASURES = attribute("PixelMeasuresSequence")
+IMAGE_POSITION = attribute("ImagePositionPatient")
+IMAGE_ORIENTATION = attribute("ImageOrientationPatient")
+PIXEL_SPACING = attribute("PixelSpacing")
+SLICE_THICKNESS = attribute("SliceThickness")
+NUMBER_OF_FRAMES = attribute("NumberOfFrames")
 
 _TEXTS = {
     "modality": "Modality",
@@ -86,15 +86,15 @@ _ELSEWHERE: dict[str, tuple[tuple[str, str], ...]] = {
 }
 """Where multi-frame objects hold it: functional group macro, attribute (or sequence/attribute)."""
 _UNASSIGNED = ("UnassignedSharedConvertedAttributesSequence", "UnassignedPerFrameConvertedAttributesSequence")
-_STUDY, _SERIES = _tag("StudyInstanceUID"), _tag("SeriesInstanceUID")
-_SOP_INSTANCE, _SOP_CLASS = _tag("SOPInstanceUID"), _tag("SOPClassUID")
-_META_SOP_INSTANCE, _META_SOP_CLASS = _tag("MediaStorageSOPInstanceUID"), _tag("MediaStorageSOPClassUID")
-_IMAGE_TYPE = _tag("ImageType")
-_CONTRAST_SEQUENCE = _tag("ContrastBolusAgentSequence")
-_CONTRAST_BY = (_tag("ContrastBolusAgent"), _tag("CodeMeaning"))
+_STUDY, _SERIES = attribute("StudyInstanceUID"), attribute("SeriesInstanceUID")
+_SOP_INSTANCE, _SOP_CLASS = attribute("SOPInstanceUID"), attribute("SOPClassUID")
+_META_SOP_INSTANCE, _META_SOP_CLASS = attribute("MediaStorageSOPInstanceUID"), attribute("MediaStorageSOPClassUID")
+_IMAGE_TYPE = attribute("ImageType")
+_CONTRAST_SEQUENCE = attribute("ContrastBolusAgentSequence")
+_CONTRAST_BY = (attribute("ContrastBolusAgent"), attribute("CodeMeaning"))
 
 _FIELDS = {**_TEXTS, **_INTEGERS, **_NUMBERS}
-_TAG = {field: _tag(keyword) for field, keyword in _FIELDS.items()}
+_TAG = {field: attribute(keyword) for field, keyword in _FIELDS.items()}
 _TAGS = [
     *_TAG.values(),
     SPECIFIC_CHARACTER_SET,
@@ -168,11 +168,11 @@ def _places(elements: Elements, groups: list[Elements], field: str) -> Iterator[
     for group in groups:
         for macro, path in _ELSEWHERE.get(field, ()):
             *sequences, keyword = path.split("/")
-            place = group.first(_tag(macro), *(_tag(sequence) for sequence in sequences))
+            place = group.first(attribute(macro), *(attribute(sequence) for sequence in sequences))
             if place is not None:
-                yield place, _tag(keyword)
+                yield place, attribute(keyword)
         for name in _UNASSIGNED:
-            place = group.first(_tag(name))
+            place = group.first(attribute(name))
             if place is not None:
                 yield place, _TAG[field]
 

@@ -103,12 +103,20 @@ def opened(source: Path | bytes | BinaryIO, transfer_syntax_uid: str | None = No
         )
 
 
-def _encoded(stream: BinaryIO, transfer_syntax_uid: str | None) -> Encoded:
+def seek_dataset(stream: BinaryIO) -> Elements:
+    """Move past preamble and file meta information, if there is any, and return the latter.
+
+    Raises ``ObjectUnreadable``.
+    """
     start = stream.tell()
     head = stream.read(_PREAMBLE + 4)
     part10 = head[_PREAMBLE:] == b"DICM"
     stream.seek(start + (_PREAMBLE + 4 if part10 else 0))
-    meta = _file_meta(stream) if part10 or head[:2] == b"\x02\x00" else Elements(Dataset())
+    return _file_meta(stream) if part10 or head[:2] == b"\x02\x00" else Elements(Dataset())
+
+
+def _encoded(stream: BinaryIO, transfer_syntax_uid: str | None) -> Encoded:
+    meta = seek_dataset(stream)
     syntax = meta.text(_TRANSFER_SYNTAX_UID) or transfer_syntax_uid or _guess(stream)
     if syntax == DEFLATED:
         stream = BytesIO(_inflated(stream.read()))

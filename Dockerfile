@@ -1,0 +1,23 @@
+# The node in a container: state in /var/lib/vbmd-node, configuration in /etc/vbmd-node/node.toml.
+#   docker build -t vbmd-node . && docker run -p 11112:11112 -v vbmd:/var/lib/vbmd-node -v ./etc:/etc/vbmd-node vbmd-node
+FROM python:3.11-slim-bookworm AS build
+WORKDIR /src
+COPY pyproject.toml README.md ./
+COPY .ci/constraints.txt .ci/constraints.txt
+COPY node node
+COPY config config
+COPY sr_templates sr_templates
+RUN python -m venv /opt/vbmd-node \
+ && /opt/vbmd-node/bin/pip install --no-cache-dir -c .ci/constraints.txt .
+
+FROM python:3.11-slim-bookworm
+RUN useradd --system --create-home --home-dir /var/lib/vbmd-node vbmd \
+ && install -d -o vbmd -g vbmd /etc/vbmd-node
+COPY --from=build /opt/vbmd-node /opt/vbmd-node
+ENV PATH=/opt/vbmd-node/bin:$PATH
+USER vbmd
+VOLUME /var/lib/vbmd-node
+EXPOSE 11112
+STOPSIGNAL SIGTERM
+ENTRYPOINT ["vbmd-node"]
+CMD ["serve"]

@@ -1,0 +1,159 @@
+"""What no single table can tell: names that must exist, names given twice, values that contradict each other."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from node.config.rules import AllOf, Rule
+from node.config.tables import Table, suggestion
+from node.errors import Problem
+
+Rows = Sequence[tuple[int, Any]]
+"""(position in the file, table) of the rows that are right in themselves."""
+
+
+@dataclass(frozen=True, slots=True)
+class Names:
+    """Names that may be referred to, also those of rows that are wrong in other respects."""
+
+    destinations: frozenset[str]
+    phantoms: frozenset[str]
+    templates: frozenset[str]
+
+    @classmethod
+    def of(cls, raw: Mapping[str, Any], phantoms: Mapping[str, Any], templates: Mapping[str, Any]) -> Names:
+        named = [row.get("name") for _, row in _rows(raw, "destinations")]
+        return cls(
+            frozenset(name for name in named if isinstance(name, str)), frozenset(phantoms), frozenset(templates)
+        )
+
+
+def everything(
+    file: str, raw: Mapping[str, Any], tables: Mapping[str, Any], arrays: Mapping[str, Rows], names: Names
+) -> list[Problem]:
+    """All such problems of a configuration; names are looked up in ``raw``, so that rows with other errors count."""
+    checks = (
+        _twice(raw, arrays),
+        _references(raw, names),
+        _senders(tables["node"], arrays["senders"]),
+        _destinations(tables["node"], arrays["destinations"]),
+        _limits(tables),
+        _unreachable("scanners", arrays["scanners"]),
+        _unreachable("rules", arrays["rules"]),
+    )
+    return [Problem(file, *problem) for check in checks for problem in check]
+
+
+Found = Iterator[tuple[str, str, str]]
+"""(key, message, remedy)."""
+
+
+def _rows(raw: Mapping[str, Any], array: str) -> Iterator[tuple[int, Mapping[str, Any]]]:
+    rows = raw.get(array)
+    if isinstance(rows, list):
+        yield from ((index, row) for index, row in enumerate(rows) if isinstance(row, dict))
+
+
+def _texts(row: Mapping[str, Any], key: str) -> list[str]:
+    value = row.get(key)
+    return [text for text in value if isinstance(text, str)] if isinstance(value, list) else []
+
+
+def _twice(raw: Mapping[str, Any], arrays: Iterable[str]) -> Found:
+    for array in arrays:
+        first: dict[str, int] = {}
+        for index, row in _rows(raw, array):
+            name = row.get("name")
+            if not isinstance(name, str):
+                continue
+            if name in first:
+                yield (
+                    f"{array}[{index}].name",
+                    f'"{name}" is also the name of {array}[{first[name]}].',
+                    "Names must differ.",
+                )
+            first.setdefault(name, index)
+
+
+def _references(raw: Mapping[str, Any], names: Names) -> Found:
+    measure = raw.get("measure")
+    if isinstance(measure, dict):
+        yield from _unknown("measure.phantoms", "phantom", _texts(measure, "phantoms"), names.phantoms)
+    for index, scanner in _rows(raw, "scanners"):
+        yield from _unknown(f"scanners[{index}].phantoms", "phantom", _texts(scanner, "phantoms"), names.phantoms)
+    for index, rule in _rows(raw, "rules"):
+        key = f"rules[{index}]"
+        template = rule.get("template", Rule.model_fields["template"].default)
+        yield from _unknown(f"{key}.phantoms", "phantom", _texts(rule, "phantoms"), names.phantoms)
+        yield from _unknown(f"{key}.destinations", "destination", _texts(rule, "destinations"), names.destinations)
+        if isinstance(template, str):
+            yield from _unknown(f"{key}.template", "template", [template], names.templates)
+
+
+def _unknown(key: str, kind: str, wanted: Iterable[str], known: frozenset[str]) -> Found:
+    for name in wanted:
+        if name not in known:
+            yield key, f'there is no {kind} "{name}".', suggestion(name, known)
+
+
+def _senders(node: Any, rows: Rows) -> Found:
+    for index, sender in rows:
+        if sender.ae_title is None and sender.host is None:
+            yield f"senders[{index}]", "this would admit anybody.", "Give ae_title, host, or both."
+    if node.open_to_all and rows:
+        yield (
+            "node.open_to_all",
+            "senders are listed, but anybody is admitted.",
+            "Set it to false, or remove the senders.",
+        )
+
+
+def _destinations(node: Any, rows: Rows) -> Found:
+    for index, destination in rows:
+        here = destination.host in ("localhost", "127.0.0.1", "::1", node.bind) and destination.port == node.port
+        if here:
+            yield f"destinations[{index}]", "this is the node itself.", "Give the PACS's host and port."
+        if destination.retry.max_delay_s < destination.retry.first_delay_s:
+            yield (
+                f"destinations[{index}].retry.max_delay_s",
+                "is shorter than first_delay_s.",
+                "Delays grow from first_delay_s to max_delay_s.",
+            )
+
+
+def _limits(tables: Mapping[str, Any]) -> Found:
+    calibration, category, levels = tables["calibration"], tables["category"], tables["levels"]
+    if calibration.min_sigma_ct >= calibration.max_sigma_ct:
+        yield "calibration.min_sigma_ct", "must be below max_sigma_ct.", ""
+    if category.osteoporosis_below_mg_cm3 >= category.normal_above_mg_cm3:
+        yield "category.osteoporosis_below_mg_cm3", "must be below normal_above_mg_cm3.", ""
+    if not levels.targets:
+        yield "levels.targets", "must not be empty.", 'The usual targets are ["L1", "L2"].'
+    both = [level for level in levels.substitutes if level in levels.targets]
+    if both:
+        yield "levels.substitutes", f"{', '.join(both)} cannot stand in for itself.", "Remove it."
+
+
+def _unreachable(array: str, rows: Rows) -> Found:
+    """Rows behind one that takes at least the same series: the first match counts."""
+    for position, (index, row) in enumerate(rows):
+        for earlier_index, earlier in rows[:position]:
+            if _takes_all_of(earlier, row):
+                yield (
+                    f"{array}[{index}].when",
+                    f'is never reached: {array}[{earlier_index}] ("{earlier.name}") takes all of the same series.',
+                    "Change the order, or the conditions.",
+                )
+                break
+
+
+def _takes_all_of(earlier: Table, later: Table) -> bool:
+    a, b = getattr(earlier, "when"), getattr(later, "when")  # noqa: B009
+    if not (a == b or (isinstance(a, AllOf) and not a.all)):
+        return False
+    if isinstance(earlier, Rule) and isinstance(later, Rule):
+        wider = earlier.max_slice_thickness_mm >= later.max_slice_thickness_mm
+        return wider and earlier.allow_derived >= later.allow_derived and earlier.priority >= later.priority
+    return True

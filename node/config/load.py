@@ -1,0 +1,229 @@
+"""``load()``: file → ``Config``, or ``ConfigError`` with every problem at once."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import tomllib
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from node.config import check
+from node.config.phantoms import load_phantoms, phantom_files
+from node.config.rules import Rule, Scanner
+from node.config.schema import ARRAYS, TABLES
+from node.config.tables import Table, problems, suggestion
+from node.domain.phantom import PhantomModel
+from node.domain.settings import (
+    AssemblySettings,
+    CalibrationLimits,
+    CategoryLimits,
+    Destination,
+    LevelLimits,
+    MeasurementSettings,
+    ReceiverSettings,
+    RetryPolicy,
+    Sender,
+    UncertaintySettings,
+    VoiShape,
+    WorkSettings,
+)
+from node.errors import ConfigError, Problem
+from node.resources import shipped
+
+FILE_VARIABLE = "VBMD_NODE_CONFIG"
+STATE_VARIABLE = "VBMD_NODE_STATE"
+DATABASE_VARIABLE = "VBMD_NODE_DATABASE"
+SYSTEM_FILE = Path("/etc/vbmd-node/node.toml")
+
+
+@dataclass(frozen=True, slots=True)
+class Config:
+    """Everything that a site decides."""
+
+    file: Path
+    """Where it was read from."""
+    digest: str
+    """SHA-256 of the effective content (defaults filled in, phantoms and templates included), hexadecimal."""
+    state: Path
+    """Folder of all that the node keeps."""
+    database: str = field(repr=False)
+    """SQLAlchemy URL; may hold a password."""
+    receiver: ReceiverSettings
+    assembly: AssemblySettings
+    work: WorkSettings
+    measurement: MeasurementSettings
+    destinations: tuple[Destination, ...]
+    scanners: tuple[Scanner, ...]
+    rules: tuple[Rule, ...]
+    phantoms: Mapping[str, PhantomModel]
+    """All that are known, by id."""
+    default_phantoms: tuple[str, ...]
+    """Those of a scanner that is not listed."""
+    templates: Mapping[str, Path]
+    """Report templates by name."""
+
+
+def locate(path: Path | None = None, environment: Mapping[str, str] = os.environ) -> Path:
+    """The file to read: ``path`` (file or folder), $VBMD_NODE_CONFIG, /etc/vbmd-node/node.toml, the shipped default."""
+    chosen = path or (Path(environment[FILE_VARIABLE]) if environment.get(FILE_VARIABLE) else None)
+    if chosen is None:
+        chosen = SYSTEM_FILE if SYSTEM_FILE.is_file() else shipped("config") / "node.toml"
+    return chosen / "node.toml" if chosen.is_dir() else chosen
+
+
+def load(path: Path | None = None, environment: Mapping[str, str] = os.environ) -> Config:
+    """Read and check the configuration. Raises ``ConfigError`` with every problem found."""
+    file = locate(path, environment)
+    raw = _toml(file)
+    found: list[Problem] = []
+    tables = _tables(raw, str(file), found)
+    arrays = {name: _array(raw, name, str(file), found) for name in ARRAYS}
+    files = phantom_files(_folders(file, "config", "phantoms"))
+    phantoms = load_phantoms(files.values(), found)
+    templates = _templates(file)
+    names = check.Names.of(raw, phantoms=files, templates=templates)
+    found += check.everything(str(file), raw, tables, arrays, names)
+    if found:
+        raise ConfigError(tuple(found))
+    return _config(
+        file,
+        tables,
+        {name: [row for _, row in rows] for name, rows in arrays.items()},
+        phantoms,
+        templates,
+        environment,
+    )
+
+
+def _toml(file: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(file.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        problem = Problem(
+            str(file), "", "there is no such file.", "Give --config FILE, or copy the shipped config/node.toml."
+        )
+    except OSError as error:
+        problem = Problem(str(file), "", f"cannot be read: {error.strerror}.", "Check owner and permissions.")
+    except UnicodeDecodeError:
+        problem = Problem(str(file), "", "is not UTF-8 text.", "Save it as UTF-8.")
+    except tomllib.TOMLDecodeError as error:
+        problem = Problem(str(file), "", f"is not TOML: {error}.", "Text needs quotes, true and false are lower case.")
+    raise ConfigError((problem,))
+
+
+def _tables(raw: Mapping[str, Any], file: str, found: list[Problem]) -> dict[str, Any]:
+    """Every ``[table]``; one that is wrong counts as left out, so that the rest can be checked."""
+    for key in raw:
+        if key not in TABLES and key not in ARRAYS:
+            found.append(Problem(file, key, "is not a known table.", suggestion(key, [*TABLES, *ARRAYS])))
+    tables: dict[str, Any] = {}
+    for name, table in TABLES.items():
+        try:
+            tables[name] = table.model_validate(raw.get(name, {}))
+        except ValidationError as error:
+            found += problems(file, name, table, error)
+            tables[name] = table()
+    return tables
+
+
+def _array(raw: Mapping[str, Any], name: str, file: str, found: list[Problem]) -> list[tuple[int, Table]]:
+    """(position, row) of the rows of ``[[name]]`` that are right in themselves."""
+    rows = raw.get(name, [])
+    if not isinstance(rows, list):
+        found.append(Problem(file, name, "must be a list of tables.", f"Write [[{name}]], not [{name}]."))
+        return []
+    right = []
+    for index, row in enumerate(rows):
+        try:
+            right.append((index, ARRAYS[name].model_validate(row)))
+        except ValidationError as error:
+            found += problems(file, f"{name}[{index}]", ARRAYS[name], error)
+    return right
+
+
+def _folders(file: Path, shipped_folder: str, name: str) -> list[Path]:
+    """``name`` beside the configuration file, then as shipped."""
+    folders = [file.parent / name]
+    try:
+        folders.append(shipped(shipped_folder) / name if shipped_folder != name else shipped(name))
+    except FileNotFoundError:
+        return folders
+    return folders
+
+
+def _templates(file: Path) -> dict[str, Path]:
+    found: dict[str, Path] = {}
+    for folder in _folders(file, "sr_templates", "sr_templates"):
+        for template in sorted(folder.glob("*.toml")):
+            found.setdefault(template.stem, template)
+    return found
+
+
+def _config(
+    file: Path,
+    tables: Mapping[str, Any],
+    arrays: Mapping[str, list[Any]],
+    phantoms: Mapping[str, PhantomModel],
+    templates: Mapping[str, Path],
+    environment: Mapping[str, str],
+) -> Config:
+    node, measure = tables["node"].model_dump(), tables["measure"].model_dump()
+    state = _path(environment.get(STATE_VARIABLE) or node["state"], file.parent)
+    spool = _path(node["spool"], state) if node["spool"] else state / "spool"
+    receiver = {key: node[key] for key in ReceiverSettings.__dataclass_fields__ if key in node and key != "spool"}
+    return Config(
+        file=file,
+        digest=_digest(tables, arrays, phantoms, templates),
+        state=state,
+        database=environment.get(DATABASE_VARIABLE) or node["database"] or f"sqlite:///{state / 'node.sqlite'}",
+        receiver=ReceiverSettings(
+            **receiver, spool=spool, senders=tuple(Sender(**row.model_dump()) for row in arrays["senders"])
+        ),
+        assembly=AssemblySettings(node["quiet_period_s"], node["sweep_interval_s"]),
+        work=WorkSettings(**{key: value for key, value in measure.items() if key != "phantoms"}),
+        measurement=MeasurementSettings(
+            calibration=CalibrationLimits(**tables["calibration"].model_dump()),
+            voi=VoiShape(**tables["voi"].model_dump()),
+            levels=LevelLimits(**tables["levels"].model_dump()),
+            category=CategoryLimits(**tables["category"].model_dump()),
+            uncertainty=UncertaintySettings(**tables["uncertainty"].model_dump()),
+        ),
+        destinations=tuple(_destination(row) for row in arrays["destinations"]),
+        scanners=tuple(arrays["scanners"]),
+        rules=tuple(arrays["rules"]),
+        phantoms=phantoms,
+        default_phantoms=measure["phantoms"] or tuple(phantoms),
+        templates=templates,
+    )
+
+
+def _destination(row: Table) -> Destination:
+    values = row.model_dump()
+    return Destination(**(values | {"retry": RetryPolicy(**values["retry"])}))
+
+
+def _path(text: str, base: Path) -> Path:
+    """Relative paths start at ``base``; ``~`` is the home folder."""
+    return base / Path(text).expanduser()
+
+
+def _digest(
+    tables: Mapping[str, Any],
+    arrays: Mapping[str, list[Any]],
+    phantoms: Mapping[str, PhantomModel],
+    templates: Mapping[str, Path],
+) -> str:
+    used = {row.template for row in arrays["rules"]}
+    content = {
+        "tables": {name: table.model_dump() for name, table in tables.items()},
+        "arrays": {name: [row.model_dump() for row in rows] for name, rows in arrays.items()},
+        "phantoms": {name: asdict(phantom) for name, phantom in phantoms.items()},
+        "templates": {name: hashlib.sha256(templates[name].read_bytes()).hexdigest() for name in used},
+    }
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()

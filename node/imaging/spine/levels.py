@@ -1,0 +1,276 @@
+"""The names of the vertebrae: every way of counting is weighed, none is followed blindly.
+
+A hypothesis says how many thoracic (11 to 13) and lumbar (4 to 6) vertebrae this person has and which vertebra is the
+uppermost one found. Ribs, pelvis and lungs each give every hypothesis a likelihood; with the frequency of the variants
+they give a probability for every name of every vertebra.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from node.domain.spine import LEVELS, Anchor, LevelAssignment
+from node.imaging.spine.ribs import Reach
+
+Floats = NDArray[np.float64]
+AnchorName = Literal["ribs", "sacrum", "first-rib"]
+
+MOST = 0.99
+"""No name is ever surer than this."""
+BLIND = 1 / 30
+TELLING = 0.6
+"""An anchor that alone puts L1 nowhere with at least this probability is silent."""
+
+COUNTS: Mapping[tuple[int, int], float] = {
+    (12, 5): 0.845,
+    (12, 4): 0.055,
+    (12, 6): 0.045,
+    (11, 5): 0.020,
+    (11, 6): 0.015,
+    (13, 5): 0.005,
+    (13, 4): 0.015,
+}
+"""(thoracic, lumbar) vertebrae → part of people, between the figures of whole-spine CT in n = 551 (23 presacral
+segments 12 %, 25 segments 4 %; PMID 40381031), n = 226 (2.7 %, 6.2 %; PMC3948909) and n = 1340 (eleven rib pairs 8 %,
+thirteen 0.4 %; Korea). Twelfth ribs too short to tell from processes are in the likelihood of the ribs instead."""
+
+
+@dataclass(frozen=True, slots=True)
+class Signs:
+    """What was seen at one vertebra."""
+
+    reach: tuple[Reach, Reach]
+    """To the right and to the left."""
+    sacral: float | None
+    """See ``sacrum.sacral_scores``."""
+    lung: float | None
+    """Part of the space beside it that is lung."""
+
+
+LogLikelihood = Callable[[Signs, "Place"], float]
+
+
+@dataclass(frozen=True, slots=True)
+class Naming:
+    """Names head to foot (C, T, L and S), each with its probability."""
+
+    names: tuple[str, ...]
+    confidence: tuple[float, ...]
+    assignment: LevelAssignment
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """One vertebra of a hypothesis."""
+
+    level: str
+    last_of_kind: bool
+    """The lowest thoracic or lumbar vertebra of this person."""
+
+
+def name(signs: Sequence[Signs], whole: Sequence[bool] | None = None) -> Naming:
+    """Name the vertebrae of a column from the signs at each, head to foot, no vertebra left out.
+
+    ``whole`` says which of them lie wholly in the scan; all where it is not given.
+    """
+    whole = whole if whole is not None else [True] * len(signs)
+    hypotheses, prior = hypotheses_for(len(signs))
+    evidence: dict[AnchorName, Floats] = {
+        "ribs": _likelihood(signs, hypotheses, rib_log_likelihood),
+        "sacrum": _likelihood(signs, hypotheses, sacral_log_likelihood),
+        "first-rib": _likelihood(signs, hypotheses, lung_log_likelihood),
+    }
+    probability = _normalised(prior + np.sum(list(evidence.values()), axis=0))
+    best = hypotheses[int(probability.argmax())]
+    names = tuple(place.level for place in best)
+    sure = tuple(min(MOST, _chance(probability, hypotheses, i, names[i])) for i in range(len(names)))
+    anchors, agreement = _anchors(evidence, prior, hypotheses, signs, names)
+    nearest = min(range(len(names)), key=lambda i: abs(_rank(names[i]) - _rank("L1")))
+    pairs = sum(is_rib(s.reach[0]) and is_rib(s.reach[1]) for s in signs)
+    seen = [any(w and place.level in ("L1", "L2") for w, place in zip(whole, h, strict=True)) for h in hypotheses]
+    chance = float(probability[np.array(seen)].sum())
+    return Naming(names, sure, LevelAssignment(anchors, agreement, pairs, sure[nearest], chance))
+
+
+def hypotheses_for(count: int) -> tuple[list[tuple[Place, ...]], Floats]:
+    """Every run of ``count`` neighbours in every kind of column, with the logarithm of its prior probability."""
+    found: list[tuple[Place, ...]] = []
+    prior: list[float] = []
+    for (thoracic, lumbar), part in COUNTS.items():
+        column = [
+            *(Place(f"C{n}", n == 7) for n in range(1, 8)),
+            *(Place(f"T{n}", n == thoracic) for n in range(1, thoracic + 1)),
+            *(Place(f"L{n}", n == lumbar) for n in range(1, lumbar + 1)),
+            *(Place(f"S{n}", n == 5) for n in range(1, 6)),
+        ]
+        for start in range(len(column) - count + 1):
+            found.append(tuple(column[start : start + count]))
+            prior.append(float(np.log(part)))
+    if not found:
+        raise ValueError(f"no human column has {count} vertebrae in a row")
+    return found, np.array(prior)
+
+
+def is_rib(reach: Reach) -> bool:
+    """Whether the bone goes on far beyond any transverse process."""
+    return reach.beside_mm >= RIB_BESIDE_MM
+
+
+PROCESS_BESIDE_MM, RIB_BESIDE_MM = 31.0, 41.0
+"""From the side of the body: processes end before the first (L3 in men), all but short ribs pass the second."""
+FALL_MM = 7.0
+"""Ribs end lower than they begin; transverse processes do not."""
+
+_RIBS: Mapping[str, tuple[float, float, float, float]] = {
+    "C": (0.85, 0.08, 0.02, 0.05),
+    "C7": (0.60, 0.12, 0.10, 0.18),
+    "T1": (0.06, 0.06, 0.10, 0.78),
+    "T": (0.01, 0.01, 0.01, 0.97),
+    "T11": (0.015, 0.01, 0.02, 0.955),
+    "last T": (0.085, 0.035, 0.08, 0.80),
+    "L1": (0.935, 0.03, 0.01, 0.025),
+    "L": (0.957, 0.025, 0.006, 0.012),
+    "last L": (0.66, 0.13, 0.03, 0.18),
+    "S": (0.40, 0.15, 0.15, 0.30),
+}
+"""Chance that bone ends like a process, a little later without falling, a little later but falling, or far out."""
+
+
+def rib_log_likelihood(sign: Signs, place: Place) -> float:
+    """Of both sides' reaches. The sides are not independent: together they count as one and a half."""
+    key = f"last {place.level[0]}" if place.last_of_kind and place.level[0] in "TL" else place.level
+    table = _RIBS.get(key, _RIBS[place.level[0]])
+    return 0.75 * sum(_reach_log_likelihood(reach, table) for reach in sign.reach)
+
+
+def _reach_log_likelihood(reach: Reach, table: tuple[float, float, float, float]) -> float:
+    if is_rib(reach):
+        return float(np.log(table[3]))
+    if reach.cut:
+        falling = reach.fall_mm > FALL_MM or reach.beside_mm > PROCESS_BESIDE_MM
+        return float(np.log(table[2] + table[3])) if falling else 0.0
+    if reach.beside_mm > PROCESS_BESIDE_MM:
+        return float(np.log(table[2] if reach.fall_mm > FALL_MM else table[1]))
+    return float(np.log(table[0]))
+
+
+def sacral_log_likelihood(sign: Signs, place: Place) -> float:
+    """Of the pelvis beside the vertebra; heavy tails, since contrast medium, metal and hips imitate it."""
+    if sign.sacral is None:
+        return 0.0
+    mean, spread = -7.0, 2.2
+    if place.level[0] == "S":
+        mean, spread = 2.2, 1.6
+    elif place.level[0] == "L" and place.last_of_kind:
+        mean, spread = -3.7, 2.0
+    z = (min(max(sign.sacral, -8.0), 4.0) - mean) / spread
+    return float(np.log(0.99 * np.exp(-0.5 * z * z) / spread + 0.002))
+
+
+_LUNG: Mapping[str, tuple[float, float, float]] = {
+    "C": (0.95, 0.04, 0.01),
+    "C7": (0.78, 0.18, 0.04),
+    "T1": (0.40, 0.42, 0.18),
+    "T2": (0.12, 0.48, 0.40),
+    "T3": (0.05, 0.25, 0.70),
+    "T": (0.03, 0.07, 0.90),
+    "T10": (0.05, 0.20, 0.75),
+    "T11": (0.20, 0.40, 0.40),
+    "T12": (0.45, 0.38, 0.17),
+    "T13": (0.65, 0.27, 0.08),
+    "L1": (0.78, 0.18, 0.04),
+    "L": (0.97, 0.02, 0.01),
+    "S": (0.97, 0.02, 0.01),
+}
+"""Chance of no (< 3 %), some, much (> 30 %) lung beside a vertebra."""
+
+
+def lung_log_likelihood(sign: Signs, place: Place) -> float:
+    """Of the lung beside the vertebra; weakened, because neighbours are not independent."""
+    if sign.lung is None:
+        return 0.0
+    table = _LUNG.get(place.level, _LUNG[place.level[0]])
+    return 0.6 * float(np.log(table[0 if sign.lung < 0.03 else 1 if sign.lung < 0.3 else 2]))
+
+
+def _likelihood(signs: Sequence[Signs], hypotheses: Sequence[tuple[Place, ...]], of: LogLikelihood) -> Floats:
+    """Log-likelihood of every hypothesis by one kind of sign; in one scan of thirty that sign means nothing at all."""
+    known = {(i, place): of(signs[i], place) for i, place in {(i, p) for h in hypotheses for i, p in enumerate(h)}}
+    told = np.array([sum(known[i, place] for i, place in enumerate(h)) for h in hypotheses])
+    kinds = sorted({place for _, place in known}, key=lambda p: (p.level, p.last_of_kind))
+    levels = [[known[i, place] for place in kinds if (i, place) in known] for i in range(len(signs))]
+    blind = sum(float(np.log(np.mean(np.exp(values)))) for values in levels)
+    mixed: Floats = np.logaddexp(np.log(1 - BLIND) + told, np.log(BLIND) + blind)
+    return mixed
+
+
+def _normalised(log_weight: Floats) -> Floats:
+    weight: Floats = np.exp(log_weight - log_weight.max())
+    whole: Floats = weight / weight.sum()
+    return whole
+
+
+def _chance(probability: Floats, hypotheses: Sequence[tuple[Place, ...]], i: int, level: str) -> float:
+    return float(sum(p for p, h in zip(probability, hypotheses, strict=True) if h[i].level == level))
+
+
+def _rank(level: str) -> int:
+    return LEVELS.index(level) if level in LEVELS else len(LEVELS)
+
+
+def _anchors(
+    evidence: Mapping[AnchorName, Floats],
+    prior: Floats,
+    hypotheses: Sequence[tuple[Place, ...]],
+    signs: Sequence[Signs],
+    names: Sequence[str],
+) -> tuple[tuple[Anchor, ...], Literal["agree", "single", "conflict", "none"]]:
+    """What each way of counting says alone, and whether they put L1 in the same place."""
+    where = np.array([_place_of_l1(h) for h in hypotheses])
+    anchors, places = [], []
+    for kind, likelihood in evidence.items():
+        alone = _normalised(prior + likelihood)
+        chances = {int(w): float(alone[where == w].sum()) for w in np.unique(where)}
+        likeliest = max(chances, key=lambda w: chances[w])
+        if chances[likeliest] < TELLING:
+            continue
+        best = hypotheses[int(np.where(where == likeliest, alone, -1).argmax())]
+        places.append(likeliest)
+        anchors.append(Anchor(kind, best[0].level, _sentence(kind, best, signs, names)))
+    if not places:
+        return (), "none"
+    if len(places) == 1:
+        return tuple(anchors), "single"
+    return tuple(anchors), "agree" if len(set(places)) == 1 else "conflict"
+
+
+def _place_of_l1(hypothesis: Sequence[Place]) -> int:
+    """Index that L1 has, or would have, counted from the uppermost vertebra found."""
+    for i, place in enumerate(hypothesis):
+        if place.level == "L1":
+            return i
+        if place.level[0] == "L":
+            return i - int(place.level[1:]) + 1
+        if place.level[0] == "S":
+            return i - 5
+        if place.level[0] == "T" and place.last_of_kind:
+            return i + 1
+    last = hypothesis[-1]
+    return len(hypothesis) - 1 + (13 - int(last.level[1:]) if last.level[0] == "T" else 20 - int(last.level[1:]))
+
+
+def _sentence(kind: AnchorName, best: Sequence[Place], signs: Sequence[Signs], names: Sequence[str]) -> str:
+    if kind == "sacrum":
+        top = next((names[i - 1] for i, place in enumerate(best) if place.level == "S1" and i > 0), None)
+        seen = f"the sacrum begins below the vertebra named {top}" if top else "no sacrum is in the scan"
+        return f"By its wings and the iliac bones {seen}; counted up from it the uppermost vertebra is {best[0].level}."
+    if kind == "first-rib":
+        return f"By where the lungs begin and end, the uppermost vertebra found is {best[0].level}."
+    bearing = [names[i] for i, sign in enumerate(signs) if is_rib(sign.reach[0]) or is_rib(sign.reach[1])]
+    ribs = f"ribs were followed from {bearing[0]} to {bearing[-1]}" if bearing else "no vertebra found has ribs"
+    return f"Counted by the last ribs, the uppermost vertebra found is {best[0].level}: {ribs}."

@@ -1,0 +1,117 @@
+"""Whether the spongiosa of a vertebra may be measured, and its attenuation less bone islands and vessels."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.ndimage import distance_transform_edt, label
+
+from node.domain.spine import Vertebra
+from node.domain.volume import OUTSIDE_FIELD_HU, Volume
+
+Floats32 = NDArray[np.float32]
+Bools = NDArray[np.bool_]
+
+METAL_HU = 2200.0
+"""Above enamel and the densest cortex (about 2,000 HU); steel and titanium saturate at 3,071 or more."""
+METAL_VOLUME_MM3 = 40.0
+METAL_REACH_MM = 30.0
+CEMENT_HU = 700.0
+CEMENT_VOLUME_MM3 = 400.0
+OUTLIER_HU = 80.0
+"""An island or vessel differs from the spongiosa about it by more than this, averaged over 4 mm."""
+OUTLIER_SIGMAS = 4.0
+LESION_SHARE = 0.2
+MAX_STANDARD_ERROR_HU = 15.0
+FRACTURE_CONFIDENCE = 0.6
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Reading:
+    """Attenuation of a VOI with its outliers set apart."""
+
+    mean: float
+    kept: Bools
+    """For each point of the VOI."""
+    dense_share: float
+    """Part of the VOI that is much denser than the rest (bone island, sclerosis)."""
+    sparse_share: float
+    """Part that is much less dense (vessel, lysis, fat, gas)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Unsuitable:
+    """Why a vertebra must not enter a mean."""
+
+    reason: str
+    message: str
+
+
+def robust_mean(values: Floats32, smooth: Floats32) -> Reading:
+    """Mean of ``values`` without the places where the ``smooth`` values stand far off their median.
+
+    Outliers are judged on averages over about 4 mm, so that noise of any strength stays in the mean.
+    """
+    median = float(np.median(smooth))
+    spread = 1.4826 * float(np.median(np.abs(smooth - median)))
+    limit = max(OUTLIER_HU, OUTLIER_SIGMAS * spread)
+    dense, sparse = smooth > median + limit, smooth < median - limit
+    kept = np.asarray(~(dense | sparse))
+    return Reading(float(values[kept].mean()), kept, float(dense.mean()), float(sparse.mean()))
+
+
+def judge(
+    volume: Volume, vertebra: Vertebra, reading: Reading, volume_mm3: float, least_mm3: float
+) -> Unsuitable | None:
+    """Return the first reason that stands against measuring this vertebra."""
+    name = vertebra.level
+    if not vertebra.complete:
+        return Unsuitable("incomplete", f"{name} is not wholly inside the scan.")
+    for check in (_metal, _cement):
+        found = check(volume, vertebra)
+        if found:
+            return found
+    deformity = vertebra.deformity
+    if deformity and deformity.genant_grade >= 1 and deformity.confidence >= FRACTURE_CONFIDENCE:
+        return Unsuitable(
+            "fracture",
+            f"{name} has lost {deformity.loss_percent:.0f} % of its height ({deformity.type}): "
+            "a compressed body reads too dense.",
+        )
+    if reading.dense_share + reading.sparse_share > LESION_SHARE:
+        kind = "denser" if reading.dense_share > reading.sparse_share else "less dense"
+        share = 100.0 * max(reading.dense_share, reading.sparse_share)
+        return Unsuitable("lesion", f"{share:.0f} % of the spongiosa of {name} is much {kind} than the rest.")
+    if volume_mm3 < least_mm3:
+        return Unsuitable("incomplete", f"Only {volume_mm3:.0f} mm³ of spongiosa can be measured in {name}.")
+    return None
+
+
+def _metal(volume: Volume, vertebra: Vertebra) -> Unsuitable | None:
+    spacing = np.array(volume.spacing_mm)
+    box = []
+    for part, size, step in zip(vertebra.body.slices_kji, volume.hu.shape, spacing, strict=True):
+        reach = round(METAL_REACH_MM / step)
+        box.append(slice(max(part.start - reach, 0), min(part.stop + reach, size)))
+    box[0] = vertebra.body.slices_kji[0]
+    amount = float(np.count_nonzero(volume.hu[tuple(box)] > METAL_HU)) * float(spacing.prod())
+    if amount < METAL_VOLUME_MM3:
+        return None
+    return Unsuitable("metal", f"{amount:.0f} mm³ of metal lie in or beside {vertebra.level}, in the same slices.")
+
+
+def _cement(volume: Volume, vertebra: Vertebra) -> Unsuitable | None:
+    body = vertebra.body
+    core = distance_transform_edt(np.pad(body.voxels, 1), sampling=volume.spacing_mm)[1:-1, 1:-1, 1:-1] > 3.0
+    hu = volume.hu[body.slices_kji]
+    if np.any(hu[body.voxels] <= OUTSIDE_FIELD_HU):
+        return Unsuitable("artefact", f"Part of {vertebra.level} lies outside the reconstructed field.")
+    parts, count = label((hu > CEMENT_HU) & core)
+    if not count:
+        return None
+    largest = float(np.bincount(parts.ravel())[1:].max()) * float(np.prod(volume.spacing_mm))
+    if largest < CEMENT_VOLUME_MM3:
+        return None
+    return Unsuitable("cement", f"{vertebra.level} holds {largest / 1000:.1f} ml of material as dense as bone cement.")

@@ -1,0 +1,157 @@
+"""The result as JSON: the stable form that is written by ``measure --json`` and kept in the ledger.
+
+Described by docs/result.schema.json and docs/result.md. Numbers are not rounded.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from node.domain.decision import Decision
+from node.domain.findings import Findings
+from node.domain.job import Provenance
+from node.domain.phantom import Calibration, PhantomFit
+from node.domain.spine import Vertebra, Voi
+
+SCHEMA = "vbmd-node/result/1"
+"""Changes only when a reader of the former would misread the new."""
+
+
+def result(findings: Findings, outputs: Sequence[str]) -> dict[str, Any]:
+    """One entry of ``results``: plain JSON values. ``outputs``: paths or UIDs of what was written."""
+    refusal, calibration = findings.refusal, findings.calibration
+    measured = refusal is None
+    return {
+        "study_instance_uid": findings.header.study_instance_uid,
+        "series_instance_uid": findings.header.series_instance_uid,
+        "status": "measured" if measured else "refused",
+        "refusal": None
+        if refusal is None
+        else {"reason": refusal.reason, "message": refusal.message, "evidence": plain(refusal.evidence)},
+        "warnings": [{"code": caution.code, "message": caution.message} for caution in findings.cautions],
+        "phantom": None if findings.phantom is None else _phantom(findings.phantom),
+        "calibration": None if calibration is None else _calibration(calibration),
+        "levels": {vertebra.level: _level(vertebra, findings) for vertebra in findings.vertebrae},
+        "mean_vbmd_mg_cm3": plain(findings.mean_vbmd_mg_cm3) if measured else None,
+        "mean_vbmd_expanded_uncertainty_mg_cm3": plain(findings.mean_expanded_uncertainty_mg_cm3) if measured else None,
+        "mean_levels": list(findings.mean_levels) if measured else [],
+        "category": findings.category if measured else "not-classified",
+        "level_assignment": _assignment(findings),
+        "outputs": list(outputs),
+    }
+
+
+def document(
+    results: Iterable[Mapping[str, Any]], ignored: Iterable[Decision], provenance: Provenance
+) -> dict[str, Any]:
+    """The whole document: results, and every series that was not measured with its reason."""
+    return {
+        "schema": SCHEMA,
+        "software_version": provenance.software_version,
+        "config_digest": provenance.config_digest,
+        "results": [dict(entry) for entry in results],
+        "ignored": [
+            {"series_instance_uid": one.series_instance_uid, "reason": one.reason, "message": one.message}
+            for one in ignored
+        ],
+    }
+
+
+def plain(value: Any) -> Any:
+    """JSON values of anything that evidence may hold: arrays, tuples, sets, NumPy numbers; not-a-number is null."""
+    if isinstance(value, Mapping):
+        return {str(key): plain(inner) for key, inner in value.items()}
+    if hasattr(value, "tolist"):
+        return plain(value.tolist())
+    if isinstance(value, (list, tuple)):
+        return [plain(inner) for inner in value]
+    if isinstance(value, (set, frozenset)):
+        return sorted((plain(inner) for inner in value), key=str)
+    if isinstance(value, float):
+        return value if value - value == 0 else None
+    return value if value is None or isinstance(value, (bool, int, str)) else str(value)
+
+
+def _phantom(fit: PhantomFit) -> dict[str, Any]:
+    model = fit.phantom
+    return {
+        "id": model.id,
+        "model": model.model,
+        "serial": model.serial,
+        "rods": [
+            {
+                "name": reading.rod.name,
+                "density_mg_cm3": plain(reading.rod.density_mg_cm3),
+                "hu_mean": plain(reading.hu_mean),
+                "hu_sd": plain(reading.hu_sd),
+                "centre_lps_mm": plain(reading.centre_lps_mm),
+            }
+            for reading in fit.rods
+        ],
+    }
+
+
+def _calibration(calibration: Calibration) -> dict[str, Any]:
+    return {
+        "sigma_ct": plain(calibration.sigma_ct),
+        "beta_ct": plain(calibration.beta_ct),
+        "r_squared": plain(calibration.r_squared),
+        "rms_residual_hu": plain(calibration.rms_residual_hu),
+        "material": calibration.material,
+    }
+
+
+def _level(vertebra: Vertebra, findings: Findings) -> dict[str, Any]:
+    level = vertebra.level
+    voi = findings.vois.get(level)
+    density = findings.densities.get(level) if findings.refusal is None else None
+    heights, deformity = vertebra.heights, vertebra.deformity
+    return {
+        "complete": bool(vertebra.complete),
+        "centroid_lps_mm": plain(vertebra.frame.centre_lps_mm),
+        "confidence": plain(vertebra.confidence),
+        "voi": None if voi is None else _voi(voi),
+        "vbmd_mg_cm3": plain(density.vbmd_mg_cm3) if density else None,
+        "vbmd_expanded_uncertainty_mg_cm3": plain(density.expanded_uncertainty_mg_cm3) if density else None,
+        "included_in_mean": bool(density.included_in_mean) if density else False,
+        "exclusion_reason": (density.exclusion_reason if density else None) or (voi.exclusion if voi else None),
+        "heights_mm": None
+        if heights is None
+        else {
+            "anterior": plain(heights.anterior_mm),
+            "middle": plain(heights.middle_mm),
+            "posterior": plain(heights.posterior_mm),
+        },
+        "deformity": None
+        if deformity is None
+        else {
+            "type": deformity.type,
+            "loss_percent": plain(deformity.loss_percent),
+            "genant_grade": deformity.genant_grade,
+        },
+    }
+
+
+def _voi(voi: Voi) -> dict[str, Any]:
+    return {
+        "centre_lps_mm": plain(voi.centre_lps_mm),
+        "volume_mm3": plain(voi.volume_mm3),
+        "hu_mean": plain(voi.hu_mean),
+        "hu_sd": plain(voi.hu_sd),
+    }
+
+
+def _assignment(findings: Findings) -> dict[str, Any] | None:
+    assignment = findings.assignment
+    if assignment is None:
+        return None
+    return {
+        "anchors": [
+            {"name": anchor.name, "level_of_first": anchor.level_of_first, "evidence": anchor.evidence}
+            for anchor in assignment.anchors
+        ],
+        "agreement": assignment.agreement,
+        "rib_pairs_seen": plain(assignment.rib_pairs_seen),
+        "confidence": plain(assignment.confidence),
+    }

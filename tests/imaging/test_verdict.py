@@ -1,0 +1,134 @@
+"""Which levels count, what the mean is called, and when nothing may be reported."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from node.domain.findings import Caution
+from node.domain.instance import InstanceHeader
+from node.domain.phantom import Calibration, PhantomFit, PhantomModel, RodModel, RodReading
+from node.domain.settings import CategoryLimits, LevelLimits
+from node.domain.spine import Frame, LevelAssignment, Vertebra, Voi
+from node.domain.volume import Mask
+from node.errors import LevelsAmbiguous, LevelsOutsideScan, PhantomOutOfField, VertebraNotMeasurable
+from node.imaging import verdict
+
+EMPTY = Mask((0, 0, 0), np.zeros((0, 0, 0), dtype=bool))
+LIMITS = CategoryLimits()
+
+
+def vertebra(level: str, *, complete: bool = True) -> Vertebra:
+    frame = Frame(np.zeros(3), *np.eye(3))
+    return Vertebra(level, 0.99, complete, frame, EMPTY, None, None)
+
+
+def voi(z_mm: float = 0.0, exclusion: str | None = None) -> Voi:
+    return Voi(EMPTY, (0.0, 0.0, z_mm), 3000.0, 180.0, 20.0, 1.0, exclusion)
+
+
+def assigned(confidence: float, lumbar_target_chance: float = 1.0) -> LevelAssignment:
+    return LevelAssignment((), "agree", 12, confidence, lumbar_target_chance)
+
+
+def header(**values: object) -> InstanceHeader:
+    return InstanceHeader("1.1", "1.2", "1.3", "1.4", "1.5", **values)  # type: ignore[arg-type]
+
+
+def calibration(material: str = "K2HPO4") -> Calibration:
+    return Calibration(material, 1.4, 0.0, np.eye(2), 1.0, 0.1, ())  # type: ignore[arg-type]
+
+
+def fit(z_low: float, z_high: float) -> PhantomFit:
+    rod = RodModel("A", 100.0)
+    centres = np.array([[0.0, 0.0, z_low], [0.0, 0.0, z_high]])
+    reading = RodReading(rod, 140.0, 5.0, 1000, (0.0, 0.0, 0.0), 9.0, centres, np.array([140.0, 140.0]))
+    return PhantomFit(PhantomModel("id", "model", None, "CaHA", (rod,)), (reading,), 1.0, "")
+
+
+def test_targets_that_are_whole_and_surely_named_are_returned() -> None:
+    found = [vertebra(level) for level in ("T12", "L1", "L2", "L3")]
+    assert [v.level for v in verdict.require_targets(found, assigned(0.95), LevelLimits())] == ["L1", "L2"]
+
+
+def test_a_scan_that_ends_above_l1_is_refused_as_outside() -> None:
+    with pytest.raises(LevelsOutsideScan, match="L1 and L2 are not wholly in the scan"):
+        verdict.require_targets([vertebra("T11"), vertebra("T12", complete=False)], assigned(0.95, 0.01), LevelLimits())
+
+
+def test_a_scan_that_ends_above_l1_by_every_count_is_outside_though_names_are_unsure() -> None:
+    with pytest.raises(LevelsOutsideScan):
+        verdict.require_targets([vertebra("T10"), vertebra("T11")], assigned(0.5, 0.05), LevelLimits())
+
+
+def test_a_scan_that_ends_above_l1_by_one_count_only_is_ambiguous() -> None:
+    with pytest.raises(LevelsAmbiguous):
+        verdict.require_targets([vertebra("T11"), vertebra("T12")], assigned(0.5, 0.5), LevelLimits())
+
+
+def test_unsure_names_are_refused_as_ambiguous() -> None:
+    with pytest.raises(LevelsAmbiguous):
+        verdict.require_targets([vertebra("L1"), vertebra("L2")], assigned(0.5), LevelLimits())
+
+
+def test_an_excluded_target_leaves_the_mean() -> None:
+    assert verdict.select_levels({"L1": voi(), "L2": voi(exclusion="fracture")}, LevelLimits()) == ("L1",)
+
+
+def test_a_substitute_takes_the_place_of_an_excluded_target_where_allowed() -> None:
+    vois = {"L1": voi(exclusion="cement"), "L2": voi(), "L3": voi(), "T12": voi()}
+    assert verdict.select_levels(vois, LevelLimits(substitutes=("L3", "T12"))) == ("L2", "L3")
+
+
+def test_no_suitable_target_is_refused_with_every_reason() -> None:
+    with pytest.raises(VertebraNotMeasurable) as refused:
+        verdict.select_levels({"L1": voi(exclusion="metal"), "L2": voi(exclusion="fracture")}, LevelLimits())
+    assert refused.value.evidence["exclusions"] == {"L1": "metal", "L2": "fracture"}
+
+
+def test_rods_that_end_above_the_vertebra_are_out_of_field() -> None:
+    with pytest.raises(PhantomOutOfField, match="does not lie beside L2"):
+        verdict.require_phantom_beside({"L2": voi(-50.0)}, fit(0.0, 200.0))
+
+
+def test_rods_that_end_just_above_the_vertebra_still_calibrate_it() -> None:
+    verdict.require_phantom_beside({"L2": voi(-15.0)}, fit(0.0, 200.0))
+
+
+@pytest.mark.parametrize(
+    ("vbmd", "category"),
+    [
+        (120.1, "normal"),
+        (120.0, "low-bone-mass"),
+        (80.0, "low-bone-mass"),
+        (79.96, "low-bone-mass"),
+        (79.9, "osteoporosis"),
+    ],
+)
+def test_both_ends_of_80_to_120_are_low_bone_mass(vbmd: float, category: str) -> None:
+    assert verdict.categorise(vbmd, (), LIMITS) == category
+
+
+@pytest.mark.parametrize("code", sorted(verdict.WITHHOLDING_CAUTIONS))
+def test_a_category_is_withheld_where_its_limits_are_not_valid(code: str) -> None:
+    assert verdict.categorise(70.0, (Caution(code, ""),), LIMITS) == "not-classified"
+
+
+@pytest.mark.parametrize(
+    ("values", "material", "levels", "code"),
+    [
+        ({"contrast_bolus_agent": "iohexol"}, "K2HPO4", ("L1", "L2"), "contrast"),
+        ({"kvp": 100.0}, "K2HPO4", ("L1", "L2"), "kvp"),
+        ({"slice_thickness_mm": 5.0}, "K2HPO4", ("L1", "L2"), "thick-slices"),
+        ({}, "CaHA", ("L1", "L2"), "uncalibrated-unit"),
+        ({}, "K2HPO4", ("L1",), "single-level"),
+    ],
+)
+def test_each_confounder_is_named(values: dict[str, object], material: str, levels: tuple[str, ...], code: str) -> None:
+    found = verdict.cautions(header(**values), calibration(material), levels, LIMITS)
+    assert [caution.code for caution in found] == [code]
+
+
+def test_an_ordinary_scan_has_no_caution() -> None:
+    ordinary = header(kvp=120.0, slice_thickness_mm=1.0)
+    assert verdict.cautions(ordinary, calibration(), ("L1", "L2"), LIMITS) == ()
