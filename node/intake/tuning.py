@@ -90,15 +90,19 @@ class WakefulSocket(AssociationSocket):
         connection = self.socket
         if connection is None or not self._is_connected:
             return False
-        try:
-            number = connection.fileno()
-            found = self._poll.poll(_WAIT_S * 1000)
-        except (OSError, ValueError):
+        number = connection.fileno()
+        if number < 0:
             self.event_queue.put("Evt17")  # transport connection closed (PS3.8 table 9-10)
             return False
-        if any(descriptor == self._woken.fileno() for descriptor, _ in found):
+        found = [descriptor for descriptor, _ in self._poll.poll(_WAIT_S * 1000)]
+        if self._woken.fileno() in found:
             self._woken.recv(4096)
-        return number < 0 or any(descriptor == number for descriptor, _ in found)
+        return number in found
+
+    def _shutdown_socket(self) -> None:
+        super()._shutdown_socket()
+        self._waker.close()
+        self._woken.close()
 
     def recv(self, nr_bytes: int) -> bytearray:
         """Read exactly so many bytes, or fewer when the connection ends."""
