@@ -31,6 +31,16 @@ def run(job: MeasureJob) -> MeasureOutcome:
         findings = measure(volume, header, job.phantoms, job.settings)
     except StudyRefused as refused:
         findings = _nothing_found(header, refused)
+    return _leave(findings, volume, job)
+
+
+def refuse(job: MeasureJob, refused: StudyRefused) -> MeasureOutcome:
+    """Leave in ``job.out_dir`` what ``run`` leaves for a series that is refused before it is read."""
+    return _leave(_nothing_found(job.series.instances[0].header, refused), None, job)
+
+
+def _leave(findings: Findings, volume: Volume | None, job: MeasureJob) -> MeasureOutcome:
+    """Write report, pictures and result."""
     job.out_dir.mkdir(parents=True, exist_ok=True)
     previews = report.previews(volume, findings, job.out_dir) if volume is not None else ()
     objects = report.write(findings, volume, job)

@@ -71,7 +71,7 @@ def sample(volume: Volume, vertebra: Vertebra, shape: VoiShape) -> Voi:
     if len(points) == 0:
         return _nothing(vertebra)
     reading = suitability.robust_mean(_read(volume, points), _smooth_read(volume, vertebra, bounds, member))
-    mask = _mask(volume, points)
+    mask = _mask(volume, vertebra, bounds, member)
     native = volume.hu[mask.slices_kji][mask.voxels].astype(np.float64)
     noise = _noise_of_mean(volume, mask)
     wander = _shift_sensitivity(volume, vertebra, points, reading.kept)
@@ -150,13 +150,14 @@ def _place(bounds: _Bounds, vertebra: Vertebra, shape: VoiShape) -> _Cylinder:
     bottom, top = _endplate_heights(bounds, vertebra)
     middle = 0.5 * (bottom + top)
     slab = np.abs(bounds.z - middle) <= 4.0
-    section = bounds.inside[:, :, slab].mean(axis=2) >= 0.5 if slab.any() else bounds.inside.any(axis=2)
+    section: Bools = np.asarray(bounds.inside[:, :, slab].mean(axis=2) >= 0.5 if slab.any() else [[False]])
     if not section.any():
-        section = bounds.inside.any(axis=2)
+        section = np.asarray(bounds.inside.any(axis=2))
     rows = np.flatnonzero(section.any(axis=1))
     left, right = (bounds.x[rows[-1]], bounds.x[rows[0]]) if len(rows) else (1.0, -1.0)
-    across = np.abs(bounds.x - 0.5 * (left + right)) <= 0.15 * (left - right) + GRID_MM
-    spans = [bounds.y[np.flatnonzero(line)[[0, -1]]] for line in section[across] if line.any()]
+    across = np.flatnonzero(np.abs(bounds.x - 0.5 * (left + right)) <= 0.15 * (left - right) + GRID_MM)
+    lines = [np.flatnonzero(section[n]) for n in across]
+    spans = [bounds.y[line[[0, -1]]] for line in lines if line.size]
     front, back = np.median(spans, axis=0) if spans else (-1.0, 1.0)
     depth, width = back - front + GRID_MM, left - right + GRID_MM
     room = 0.5 * (top - bottom) - shape.endplate_margin_mm
@@ -212,19 +213,31 @@ def _smooth_read(volume: Volume, vertebra: Vertebra, bounds: _Bounds, member: Bo
     return np.asarray(smooth[member], dtype=np.float32)
 
 
-def _mask(volume: Volume, points: Floats) -> Mask:
-    """Voxels of which the VOI takes up half or more."""
-    index = volume.index_kji(points)
-    low = np.maximum(np.floor(index.min(axis=0)).astype(int), 0)
-    size = np.maximum(np.minimum(np.ceil(index.max(axis=0)).astype(int) + 1, volume.hu.shape) - low, 1)
-    nearest = np.clip(np.round(index).astype(int) - low, 0, size - 1)
-    counts = np.zeros(size, dtype=np.float64)
-    np.add.at(counts, tuple(nearest.T), GRID_MM**3)
-    voxel_mm3 = float(np.prod(volume.spacing_mm))
-    full = counts >= 0.5 * min(voxel_mm3, float(counts.max()))
-    mask = Mask.of(full)
+def _mask(volume: Volume, vertebra: Vertebra, bounds: _Bounds, member: Bools) -> Mask:
+    """Voxels of which the VOI takes up half or more (the greatest shares where no voxel is so filled)."""
+    frame = vertebra.frame
+    axes = np.stack([frame.left, frame.posterior, frame.superior])
+    index = volume.index_kji(_points(bounds, vertebra, member))
+    low = np.clip(np.floor(index.min(axis=0)).astype(int), 0, np.array(volume.hu.shape) - 1)
+    high = np.clip(np.ceil(index.max(axis=0)).astype(int), low, np.array(volume.hu.shape) - 1)
+    voxels = np.stack(np.meshgrid(*(np.arange(a, b + 1) for a, b in zip(low, high, strict=True)), indexing="ij"), -1)
+    within = [np.linspace(-0.5, 0.5, n, endpoint=False) + 0.5 / n for n in _parts(volume)]
+    share = np.zeros(voxels.shape[:3])
+    start = np.array([bounds.x[0], bounds.y[0], bounds.z[0]])
+    for part in np.stack(np.meshgrid(*within, indexing="ij"), -1).reshape(-1, 3):
+        local = (volume.lps_mm(voxels + part) - frame.centre_lps_mm) @ axes.T
+        at = np.moveaxis((local - start) / GRID_MM, -1, 0)
+        share += map_coordinates(member.astype(np.float32), at, order=1, mode="constant", cval=0.0)
+    share /= np.prod([len(parts) for parts in within])
+    mask = Mask.of(share >= min(0.5, 0.9 * float(share.max())))
     k, j, i = (int(a + b) for a, b in zip(low, mask.origin_kji, strict=True))
     return Mask((k, j, i), mask.voxels)
+
+
+def _parts(volume: Volume) -> tuple[int, int, int]:
+    """Into how many parts a voxel is divided along each axis for its share in the VOI."""
+    k, j, i = (max(round(step / 1.5), 1) for step in volume.spacing_mm)
+    return k, j, i
 
 
 def _noise_of_mean(volume: Volume, mask: Mask) -> float:
@@ -243,7 +256,9 @@ def _noise_of_mean(volume: Volume, mask: Mask) -> float:
     power = np.abs(np.fft.rfftn(residual, shape)) ** 2
     pairs = np.fft.irfftn(np.abs(np.fft.rfftn(inside.astype(np.float64), shape)) ** 2, shape)
     products = np.fft.irfftn(power, shape)
-    lags = np.meshgrid(*(np.fft.fftfreq(n, 1.0 / n) * s for n, s in zip(shape, volume.spacing_mm, strict=True)), indexing="ij")
+    lags = np.meshgrid(
+        *(np.fft.fftfreq(n, 1.0 / n) * s for n, s in zip(shape, volume.spacing_mm, strict=True)), indexing="ij"
+    )
     near = (sum(lag**2 for lag in lags) <= CORRELATION_REACH_MM**2) & (pairs > 0.5)
     variance = float(np.sum(products[near])) / count**2
     floor = float(residual[inside].var()) / count

@@ -50,6 +50,9 @@ TRANSFER_SYNTAXES = (
 )
 VERIFICATION = "1.2.840.10008.1.1"
 
+_NEGOTIATION_S = 30.0
+"""Longest wait for an association request after the connection was opened."""
+
 SUCCESS = 0x0000
 PROCESSING_FAILURE = 0x0110
 NOT_AUTHORISED = 0x0124
@@ -137,6 +140,7 @@ class Receiver:
         entity.maximum_associations = self._settings.max_associations
         entity.maximum_pdu_size = tuning.MAXIMUM_PDU_BYTES
         entity.network_timeout = self._settings.network_timeout_s
+        entity.acse_timeout = min(self._settings.network_timeout_s, _NEGOTIATION_S)
         entity.dimse_timeout = self._settings.network_timeout_s
         entity.supported_contexts = [
             build_context(cast(UID, context.abstract_syntax), list(TRANSFER_SYNTAXES))
@@ -203,18 +207,22 @@ class Receiver:
         header = _header(dataset, str(context.transfer_syntax), sop_class, sop_instance)
         content = dataset.getbuffer()
         try:
-            sha = digest(content)
-            meta = part10.prefix(sop_class, sop_instance, str(context.transfer_syntax), tally.sender)
-            path = self._spool.keep(
-                series_key(header.study_instance_uid, header.series_instance_uid), sha, meta, content
-            )
-            arrival = Arrival(path, sha, len(meta) + len(content), header, tally.sender, tally.host)
+            recorded = self._keep(header, content, tally)
         finally:
             content.release()
-        recorded = self._ledger.record_arrival(arrival)
         if recorded is not Recorded.DUPLICATE:
             self._on_change(study_key(header.study_instance_uid))
         return recorded
+
+    def _keep(self, header: InstanceHeader, content: memoryview, tally: _Tally) -> Recorded:
+        sha = digest(content)
+        series = series_key(header.study_instance_uid, header.series_instance_uid)
+        if self._spool.path(series, sha).is_file() and self._ledger.knows(header.sop_instance_uid, sha):
+            return Recorded.DUPLICATE
+        meta = part10.prefix(header, tally.sender)
+        path = self._spool.keep(series, sha, meta, content)
+        size = len(meta) + len(content)
+        return self._ledger.record_arrival(Arrival(path, sha, size, header, tally.sender, tally.host))
 
 
 def _header(dataset: BytesIO, transfer_syntax: str, sop_class: str, sop_instance: str) -> InstanceHeader:

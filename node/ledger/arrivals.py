@@ -13,80 +13,86 @@ from node.ledger.states import State
 _ARRIVING = "arriving"
 _LATE = "late-instance"
 
+# Statements are built once: building them for every object would cost more than running them.
+_KNOWN = sa.select(schema.instances.c.digest).where(schema.instances.c.sop_instance_uid == sa.bindparam("uid"))
+_TOUCH_STUDY = (
+    schema.studies.update()
+    .where(schema.studies.c.study_key == sa.bindparam("key"))
+    .values(last_received_at=sa.bindparam("at"), revision=schema.studies.c.revision + 1, undecided=True)
+)
+_TOUCH_SERIES = (
+    schema.series.update()
+    .where(schema.series.c.series_key == sa.bindparam("key"), schema.series.c.state == State.RECEIVING.value)
+    .values(last_received_at=sa.bindparam("at"), instances=schema.series.c.instances + sa.bindparam("more"))
+)
+_INSERT = schema.instances.insert()
+
+
+def known(connection: sa.Connection, sop_instance_uid: str, digest: str) -> bool:
+    """Whether these bytes have been recorded under this UID."""
+    return digest in set(connection.execute(_KNOWN, {"uid": sop_instance_uid}).scalars())
+
 
 def record(connection: sa.Connection, at: float, arrival: Arrival) -> Recorded:
     """Record one object: idempotent on SOP Instance UID and digest. Other bytes under a known UID become a variant."""
     header = arrival.header
-    table = schema.instances
-    known = connection.execute(
-        sa.select(table.c.digest).where(table.c.sop_instance_uid == header.sop_instance_uid)
-    ).scalars()
-    digests = set(known)
+    digests = set(connection.execute(_KNOWN, {"uid": header.sop_instance_uid}).scalars())
     if arrival.digest in digests:
         return Recorded.DUPLICATE
-    study = keys.study_key(header.study_instance_uid)
+    variant = bool(digests)
     series = keys.series_key(header.study_instance_uid, header.series_instance_uid)
-    _touch_study(connection, at, study, header.study_instance_uid)
-    _touch_series(connection, at, study, series, arrival, variant=bool(digests))
-    connection.execute(table.insert(), _row(at, series, arrival, variant=bool(digests)))
-    if digests:
+    _touch_study(connection, at, header.study_instance_uid)
+    _touch_series(connection, at, series, arrival, variant=variant)
+    connection.execute(_INSERT, _row(at, series, arrival, variant=variant))
+    if variant:
         history.note(connection, at, series, "variant-instance", sop_instance_uid=header.sop_instance_uid)
         return Recorded.VARIANT
     return Recorded.NEW
 
 
-def _touch_study(connection: sa.Connection, at: float, key: str, uid: str) -> None:
-    table = schema.studies
-    touched = connection.execute(
-        table.update()
-        .where(table.c.study_key == key)
-        .values(last_received_at=at, revision=table.c.revision + 1, undecided=True)
-    )
-    if not touched.rowcount:
-        connection.execute(
-            table.insert().values(
-                study_key=key,
-                study_instance_uid=uid,
-                first_received_at=at,
-                last_received_at=at,
-                revision=1,
-                undecided=True,
-            )
-        )
-
-
-def _touch_series(
-    connection: sa.Connection, at: float, study: str, key: str, arrival: Arrival, *, variant: bool
-) -> None:
-    table = schema.series
-    state = connection.execute(sa.select(table.c.state).where(table.c.series_key == key)).scalar()
-    if state is None:
-        _open_series(connection, at, study, key, arrival, variant=variant)
+def _touch_study(connection: sa.Connection, at: float, uid: str) -> None:
+    key = keys.study_key(uid)
+    if connection.execute(_TOUCH_STUDY, {"key": key, "at": at}).rowcount:
         return
     connection.execute(
-        table.update()
-        .where(table.c.series_key == key)
-        .values(last_received_at=at, instances=table.c.instances + (0 if variant else 1))
+        schema.studies.insert().values(
+            study_key=key,
+            study_instance_uid=uid,
+            first_received_at=at,
+            last_received_at=at,
+            revision=1,
+            undecided=True,
+        )
     )
-    if state != State.RECEIVING and not variant:
+
+
+def _touch_series(connection: sa.Connection, at: float, key: str, arrival: Arrival, *, variant: bool) -> None:
+    more = 0 if variant else 1
+    if connection.execute(_TOUCH_SERIES, {"key": key, "at": at, "more": more}).rowcount:
+        return
+    table = schema.series
+    if connection.execute(sa.select(table.c.state).where(table.c.series_key == key)).scalar() is None:
+        _open_series(connection, at, key, arrival, instances=more)
+        return
+    counted = table.update().where(table.c.series_key == key)
+    connection.execute(counted.values(last_received_at=at, instances=table.c.instances + more))
+    if not variant:
         message = "Further instances arrived after the series had been decided; it is decided again when it is quiet."
         history.move(connection, at, key, State.RECEIVING, _LATE, message)
 
 
-def _open_series(
-    connection: sa.Connection, at: float, study: str, key: str, arrival: Arrival, *, variant: bool
-) -> None:
+def _open_series(connection: sa.Connection, at: float, key: str, arrival: Arrival, *, instances: int) -> None:
     header = arrival.header
     connection.execute(
         schema.series.insert().values(
             series_key=key,
-            study_key=study,
+            study_key=keys.study_key(header.study_instance_uid),
             series_instance_uid=header.series_instance_uid,
             sender=arrival.sender,
             sender_host=arrival.sender_host,
             modality=_short(header.modality, 64),
             description=_short(header.series_description, 256),
-            instances=0 if variant else 1,
+            instances=instances,
             first_received_at=at,
             last_received_at=at,
             state=State.RECEIVING.value,

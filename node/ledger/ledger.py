@@ -49,6 +49,11 @@ class Ledger:
         with self._database.write() as connection:
             return arrivals.record(connection, self.now(), arrival)
 
+    def knows(self, sop_instance_uid: str, digest: str) -> bool:
+        """Whether these bytes have been recorded under this UID."""
+        with self._database.read() as connection:
+            return arrivals.known(connection, sop_instance_uid, digest)
+
     # Decisions
 
     def quiet_studies(self, quiet_period_s: float) -> list[str]:

@@ -65,7 +65,10 @@ def _sagittal(report: Report, folder: Path, created: datetime | None) -> Iterato
 
 def _report(report: Report, folder: Path, created: datetime | None) -> OutgoingObject:
     path = folder / "bone-density.dcm"
-    dataset = sr.bone_density(report, created)
+    try:
+        dataset = sr.bone_density(report, created)
+    except (ValueError, TypeError, AttributeError, KeyError) as error:
+        raise ReportInvalid(f"the report cannot be made: {error}") from error
     _save(dataset, path)
     verify.bone_density(path, report)
     return _outgoing(dataset, path, "sr", SR_ORDER)

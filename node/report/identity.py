@@ -16,7 +16,6 @@ from pydicom.dataelem import DataElement
 from pydicom.dataset import Dataset
 from pydicom.errors import InvalidDicomError
 from pydicom.sequence import Sequence
-from pydicom.valuerep import PersonName
 
 from node.errors import ReportInvalid
 
@@ -99,6 +98,9 @@ REQUIRED_EMPTY = (
 )
 """Type 2 in every composite object: present, empty when the source lacks them."""
 
+_MALFORMED = (KeyError, ValueError, TypeError, AttributeError, LookupError, NotImplementedError, OverflowError)
+"""What pydicom raises for an element that is absent or whose value is not what its representation says."""
+
 UNKNOWN_MOMENT = ("19000101", "000000")
 
 
@@ -111,21 +113,26 @@ class Moment:
 
 
 def read_header(path: Path) -> Dataset:
-    """Read a source file without its pixels, all text decoded to Unicode."""
+    """Read a source file without its pixels. Elements are decoded when they are asked for."""
     try:
-        header = pydicom.dcmread(path, stop_before_pixels=True)
-        header.decode()
-    except (OSError, InvalidDicomError, LookupError) as error:
+        return pydicom.dcmread(path, stop_before_pixels=True)
+    except (OSError, InvalidDicomError) as error:
         raise ReportInvalid(f"the source image {path.name} can no longer be read: {error}") from error
-    return header
+
+
+def taken(source: Dataset, keyword: str) -> DataElement | None:
+    """A copy of one attribute, its text as Unicode; ``None`` when it is absent or cannot be decoded."""
+    try:
+        return _unicode(source[keyword])
+    except _MALFORMED:
+        return None
 
 
 def _unicode(element: DataElement) -> DataElement:
     """Copy an element with its names cut loose from the character set they were read in."""
     value = element.value
     if element.VR == "PN":
-        many = isinstance(value, (list, tuple)) or (value is not None and not isinstance(value, (str, PersonName)))
-        value = [str(name) for name in value] if many else str(value or "")
+        value = [str(name) for name in value] if element.VM > 1 else str(value or "")
     elif element.VR == "SQ":
         value = Sequence([_unicode_item(item) for item in value])
     else:
@@ -142,10 +149,11 @@ def _unicode_item(item: Dataset) -> Dataset:
 
 
 def copy_attributes(source: Dataset, target: Dataset, keywords: Iterable[str]) -> None:
-    """Give ``target`` those of the attributes that ``source`` has."""
+    """Give ``target`` those of the attributes that ``source`` has and that can be read."""
     for keyword in keywords:
-        if keyword in source:
-            target.add(_unicode(source[keyword]))
+        element = taken(source, keyword)
+        if element is not None:
+            target.add(element)
 
 
 def identify(source: Dataset, target: Dataset) -> None:

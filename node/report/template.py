@@ -83,6 +83,15 @@ _TEXTS: Mapping[str, frozenset[str]] = {
     }.items()
 }
 
+_NEEDED: Mapping[str, frozenset[str]] = {
+    "tracking_voi": frozenset({"level"}),
+    "tracking_body": frozenset({"level"}),
+    "warning": frozenset({"message", "code"}),
+    "exclusion": frozenset({"message"}),
+    "evidence": frozenset({"name", "value"}),
+}
+"""What a reader of the report could not do without."""
+
 
 def _refusal_reasons() -> tuple[str, ...]:
     return tuple(kind.reason for kind in StudyRefused.__subclasses__())
@@ -369,12 +378,17 @@ def _texts(parsed: Mapping[str, Any], reader: _Reader) -> dict[str, str]:
     for name, allowed in _TEXTS.items():
         found[name] = reader.text(table, name, "texts.", 1024)
         try:
-            used = {part for _, part, _, _ in string.Formatter().parse(found[name]) if part is not None}
+            parts = [part for _, part, _, _ in string.Formatter().parse(found[name]) if part is not None]
         except ValueError as error:
             reader.say(f"texts.{name}", f"has braces that do not match: {error}")
             continue
+        used = set(parts)
         for word in sorted(used - allowed):
             reader.say(f"texts.{name}", f"uses {{{word}}}", f"It may use {', '.join(sorted(allowed)) or 'no names'}.")
+        for word in sorted(_NEEDED.get(name, frozenset()) - used):
+            reader.say(f"texts.{name}", f"lacks {{{word}}}")
+        if len(parts) != len(used) and name.startswith("tracking_"):
+            reader.say(f"texts.{name}", "uses a name twice")
     return found
 
 

@@ -33,7 +33,8 @@ class Box:
         """(8, 3)."""
         pairs = np.array([self.low, self.high], dtype=np.float64)
         picks = np.stack(np.meshgrid([0, 1], [0, 1], [0, 1], indexing="ij"), axis=-1).reshape(-1, 3)
-        return pairs[picks, np.arange(3)]
+        out: Vector = pairs[picks, np.arange(3)]
+        return out
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,9 +84,10 @@ class Canvas:
         high = np.minimum(np.ceil(index.max(axis=0)).astype(int) + 2, self.hu.shape)
         if np.any(high <= low):
             return None
-        return self._at(low, high)
+        return self.at([int(n) for n in low], [int(n) for n in high])
 
-    def _at(self, low: NDArray[np.int_], high: NDArray[np.int_]) -> Block:
+    def at(self, low: list[int], high: list[int]) -> Block:
+        """The block between two corners (k, j, i), upper ones excluded."""
         spans = [np.arange(a, b, dtype=np.float64) for a, b in zip(low, high, strict=True)]
         axes: list[Array] = []
         for row in range(3):
@@ -97,13 +99,13 @@ class Canvas:
                     shape[axis] = -1
                     total = total + (slope * spans[axis]).astype(np.float32).reshape(shape)
             axes.append(total)
-        index = tuple(slice(int(a), int(b)) for a, b in zip(low, high, strict=True))
+        index = tuple(slice(a, b) for a, b in zip(low, high, strict=True))
         return Block((index[0], index[1], index[2]), *axes)
 
-    def fill(self, block: Block, cover: Array, hu: float | Array) -> None:
+    def fill(self, block: Block, cover: Array, hu: float) -> None:
         """Mix a material in: ``cover`` is its part of each voxel."""
         part = self.hu[block.index]
-        part += cover * (np.float32(hu) - part if np.isscalar(hu) else hu - part)
+        part += cover * (np.float32(hu) - part)
 
     def shell(self, block: Block, outer: Array, inner: Array, shell_hu: float, core_hu: float | Array) -> None:
         """Mix a shell and its core in; ``outer`` covers both, ``inner`` the core."""

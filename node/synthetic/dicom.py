@@ -6,26 +6,21 @@ Everything is decided by the case's spec: the same case gives the same UIDs and 
 from __future__ import annotations
 
 import copy
-import uuid
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
-from numpy.typing import NDArray
-from pydicom.dataset import Dataset, FileMetaDataset
-from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian
+from pydicom.dataset import Dataset
+from pydicom.uid import CTImageStorage
 
+from node.synthetic.encode import save, uid
+from node.synthetic.faults import INTERCEPT, Fault, Plane, damage, spoil
+from node.synthetic.multiframe import code, combine
 from node.synthetic.spec import TorsoSpec
 from node.synthetic.truth import SyntheticCase
 
-INTERCEPT = -1024
-_SPACE = uuid.UUID("6f0e1d52-6f0c-5d1e-9d53-3b3c4a5e9f01")
 KERNEL_NAMES = {"smooth": "B20f", "standard": "B30f", "sharp": "B60f"}
-
-
-def uid(*parts: object) -> str:
-    """A UID under 2.25 that depends on nothing but its parts."""
-    return f"2.25.{uuid.uuid5(_SPACE, '/'.join(str(part) for part in parts)).int}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,16 +33,6 @@ class SeriesLook:
     body_part: str | None = "ABDOMEN"
     study: str | None = None
     """Identity of the study; cases with the same one share study and frame of reference. ``None``: the seed."""
-
-
-@dataclass(frozen=True, slots=True)
-class Plane:
-    """One image to be written."""
-
-    pixels: NDArray[np.int16]
-    position: tuple[float, float, float]
-    orientation: tuple[float, ...]
-    instance_number: int
 
 
 def study_uid(spec: TorsoSpec, look: SeriesLook) -> str:
@@ -134,6 +119,7 @@ def _acquisition(ds: Dataset, spec: TorsoSpec) -> None:
     ds.FilterType = "BODY"
     ds.ConvolutionKernel = KERNEL_NAMES[spec.kernel]
     ds.CTDIvol = float(spec.ctdi_mgy)
+    ds.CTDIPhantomTypeCodeSequence = code("113691", "DCM", "IEC Body Dosimetry Phantom")
     ds.AcquisitionNumber = 1
     if spec.contrast != "none":
         ds.ContrastBolusAgent = "Iodine contrast medium"
@@ -179,35 +165,30 @@ def image(base: Dataset, plane: Plane, spec: TorsoSpec, look: SeriesLook) -> Dat
     return ds
 
 
-def save(ds: Dataset, path: Path, transfer_syntax: str = ExplicitVRLittleEndian) -> Path:
-    """Write a Part 10 file."""
-    meta = FileMetaDataset()
-    meta.MediaStorageSOPClassUID = ds.SOPClassUID
-    meta.MediaStorageSOPInstanceUID = ds.SOPInstanceUID
-    meta.TransferSyntaxUID = transfer_syntax
-    meta.ImplementationClassUID = uid("implementation")
-    ds.file_meta = meta
-    ds.save_as(path, enforce_file_format=True)
-    return path
+def write(
+    case: SyntheticCase,
+    folder: Path,
+    *,
+    look: SeriesLook | None = None,
+    syntax: str = "explicit",
+    faults: tuple[Fault, ...] = (),
+    multiframe: Literal["no", "enhanced", "legacy"] = "no",
+) -> list[Path]:
+    """Write the case's series into ``folder`` (made when absent); returns its files in order of acquisition.
 
-
-def write(case: SyntheticCase, folder: Path, *, look: SeriesLook | None = None) -> list[Path]:
-    """Write the case's series into ``folder`` (made when absent); returns its files in order of acquisition."""
+    ``syntax`` is one of ``encode.SYNTAXES``; ``faults`` damage the series on purpose; ``multiframe`` writes one
+    Enhanced CT or Legacy Converted Enhanced CT object instead of single images.
+    """
     shown = look or SeriesLook(description=f"Trunk {case.spec.thickness_mm:g} {case.spec.kernel}")
     folder.mkdir(parents=True, exist_ok=True)
     base = template(case, shown)
+    stack = spoil(planes(case), faults)
+    if multiframe != "no":
+        ds = combine(base, stack, case.spec, legacy=multiframe == "legacy")
+        return [save(ds, folder / f"{shown.number:03d}_frames.dcm", syntax)]
     out = []
-    for plane in planes(case):
+    for n, plane in enumerate(stack, start=1):
         ds = image(base, plane, case.spec, shown)
-        out.append(save(ds, folder / f"{shown.number:03d}_{plane.instance_number:04d}.dcm"))
+        damage(ds, plane, faults)
+        out.append(save(ds, folder / f"{shown.number:03d}_{n:04d}.dcm", syntax))
     return out
-
-
-def thick(spec: TorsoSpec) -> TorsoSpec:
-    """The same patient reconstructed at 5 mm."""
-    return replace(spec, thickness_mm=5.0, spacing_mm=5.0)
-
-
-def sharp(spec: TorsoSpec) -> TorsoSpec:
-    """The same patient reconstructed with a sharp kernel."""
-    return replace(spec, kernel="sharp")

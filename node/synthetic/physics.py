@@ -26,7 +26,7 @@ TISSUE = {
     "skin": 45.0, "fat": -102.0, "visceral-fat": -98.0, "muscle": 56.0, "liver": 60.0, "spleen": 52.0, "kidney": 34.0,
     "blood": 42.0, "heart": 42.0, "bowel": 34.0, "stomach": 24.0, "water": 4.0, "disc": 78.0, "cartilage": 105.0,
     "lung": -855.0, "lung-vessel": 20.0, "sac": 18.0, "epidural": -60.0, "marrow": -10.0, "bladder": 6.0,
-    "gas": -985.0, "pancreas": 40.0, "stool": 20.0, "gland": 15.0, "vein": 25.0,
+    "gas": -985.0, "pancreas": 40.0, "stool": 20.0, "gland": 15.0, "vein": 42.0, "joint": 62.0, "marrow-blood": 28.0,
 }  # fmt: skip
 CONTRAST = {
     "arterial": {"blood": 230.0, "vein": 30.0, "heart": 190.0, "kidney": 110.0, "spleen": 70.0, "liver": 15.0,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -39,7 +40,8 @@ class Tube:
         x, y, z = (c - np.float32(o) for c, o in zip((block.x, block.y, block.z), self.a, strict=True))
 
         def dot(v: Vector) -> Array:
-            return x * np.float32(v[0]) + y * np.float32(v[1]) + z * np.float32(v[2])
+            out: Array = x * np.float32(v[0]) + y * np.float32(v[1]) + z * np.float32(v[2])
+            return out
 
         s = dot(along)
         t = np.clip(s * np.float32(1.0 / length), 0.0, 1.0)
@@ -98,6 +100,22 @@ def ellipsoid(
 Solid = Tube | Ellipsoid
 
 
+def distances(canvas: Canvas, solids: list[Solid], whole: Block, out: Array, margin: float) -> None:
+    """Lower ``out`` (the distances over the block ``whole``) to those of the solids, each near itself only."""
+    for solid in solids:
+        block = canvas.block(solid.box(margin))
+        if block is None:
+            continue
+        low = [max(a.start, b.start) for a, b in zip(block.index, whole.index, strict=True)]
+        high = [min(a.stop, b.stop) for a, b in zip(block.index, whole.index, strict=True)]
+        if any(b <= a for a, b in zip(low, high, strict=True)):
+            continue
+        near = canvas.at(low, high)
+        index = tuple(slice(a - w.start, b - w.start) for a, b, w in zip(low, high, whole.index, strict=True))
+        part = out[index]
+        np.minimum(part, solid.distance(near), out=part)
+
+
 def union(canvas: Canvas, solids: list[Solid], margin: float = 3.0) -> tuple[Block, Array] | None:
     """Signed distance of several solids together, over the part of the canvas that they touch."""
     near = [(solid, box) for solid in solids if canvas.block(box := solid.box(margin)) is not None]
@@ -108,29 +126,22 @@ def union(canvas: Canvas, solids: list[Solid], margin: float = 3.0) -> tuple[Blo
     if whole is None:
         return None
     out = np.full(whole.shape, FAR, dtype=np.float32)
-    for solid, box in near:
-        block = canvas.block(box)
-        if block is None:
-            continue
-        inside = tuple(
-            slice(a.start - b.start, a.stop - b.start) for a, b in zip(block.index, whole.index, strict=True)
-        )
-        part = out[inside]
-        np.minimum(part, solid.distance(block), out=part)
+    distances(canvas, [solid for solid, _ in near], whole, out, margin)
     return whole, out
 
 
-def paint(canvas: Canvas, solid: Solid, hu: float, shell_mm: float = 0.0, shell_hu: float = 0.0) -> None:
-    """Paint one solid, with a wall of ``shell_mm`` when asked."""
+def paint(canvas: Canvas, solid: Solid, hu: float) -> None:
+    """Fill one solid."""
     block = canvas.block(solid.box(canvas.edge_mm))
-    if block is None:
-        return
-    distance = solid.distance(block)
-    outer = cover(distance, canvas.edge_mm)
-    if shell_mm > 0:
-        canvas.shell(block, outer, cover(distance + np.float32(shell_mm), canvas.edge_mm), shell_hu, hu)
-    else:
-        canvas.fill(block, outer, hu)
+    if block is not None:
+        canvas.fill(block, cover(solid.distance(block), canvas.edge_mm), hu)
+
+
+def paint_all(canvas: Canvas, solids: list[Solid], hu: float) -> None:
+    """Fill several solids as one."""
+    found = union(canvas, solids, canvas.edge_mm)
+    if found is not None:
+        canvas.fill(found[0], cover(found[1], canvas.edge_mm), hu)
 
 
 def polyline(points: Vector, ups: Vector, radii: Vector) -> list[Solid]:
@@ -139,3 +150,18 @@ def polyline(points: Vector, ups: Vector, radii: Vector) -> list[Solid]:
         Tube(points[n], points[n + 1], ups[n], (radii[n, 0], radii[n, 1]), (radii[n + 1, 0], radii[n + 1, 1]))
         for n in range(len(points) - 1)
     ]
+
+
+def chain(points: Sequence[Vector], radii: Sequence[tuple[float, float]], up: Vector | None = None) -> list[Solid]:
+    """A bent bar through points; the first radius of each pair lies along ``up`` (default: left-right)."""
+    ups = np.tile(np.array([1.0, 0.0, 0.0]) if up is None else up, (len(points), 1))
+    return polyline(np.array(points), ups, np.array(radii))
+
+
+def axes_along(first: Sequence[float] | Vector) -> Vector:
+    """Right-handed unit axes (rows) whose first points along ``first``."""
+    a = np.asarray(first, dtype=np.float64) / np.linalg.norm(first)
+    other = (0.0, 0.0, 1.0) if abs(a[2]) < 0.99 else (1.0, 0.0, 0.0)
+    b = np.cross(other, a)
+    b /= np.linalg.norm(b)
+    return np.stack([a, b, np.cross(a, b)])

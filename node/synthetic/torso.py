@@ -5,9 +5,23 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
-from node.synthetic import couch, organs, pelvis, phantoms, ribs, scanner, trunk, vertebra
-from node.synthetic.canvas import Canvas, Vector
+from node.synthetic import (
+    couch,
+    girdle,
+    implants,
+    muscles,
+    organs,
+    pelvis,
+    phantoms,
+    ribs,
+    scanner,
+    shapes,
+    trunk,
+    vertebra,
+)
+from node.synthetic.canvas import Array, Canvas, Vector
 from node.synthetic.column import Body, build, rotation
 from node.synthetic.known import truth_of
 from node.synthetic.phantoms import Slab
@@ -30,10 +44,15 @@ class Scene:
     posterior: tuple[list[Solid], ...]
     trunk: trunk.Trunk
     ribs: list[list[Solid]]
+    outside: list[tuple[list[Solid], str]]
+    muscles: list[muscles.Part]
     organs: organs.Organs
+    girdle: girdle.Girdle
     pelvis: pelvis.Pelvis
+    implants: list[tuple[list[Solid], float]]
     to_lps: Vector
     """(4, 4): body coordinates → LPS."""
+    texture: NDArray[np.float32]
     bed: couch.Bed
     slab: Slab | None
 
@@ -52,7 +71,7 @@ def make(spec: TorsoSpec) -> SyntheticCase:
         painted = _slab(scene, affine, first, last, labels[first:last])
         hu[first:last] = scanner.finished(painted, first, spec, noise, pixel, circle)
     truth = truth_of(spec, scene.physics, scene.bodies, scene.biases, scene.to_lps, scene.slab, affine, shape)
-    return SyntheticCase(spec, hu, labels, affine, truth)
+    return SyntheticCase(spec, hu, labels, affine.astype(np.float64), truth)
 
 
 def compose(spec: TorsoSpec) -> Scene:
@@ -61,6 +80,8 @@ def compose(spec: TorsoSpec) -> Scene:
     bodies = build(spec)
     rng = np.random.default_rng([spec.seed, 2])
     shell = trunk.build(spec, rng)
+    by_name = {body.level.name: body for body in bodies}
+    cage = ribs.build(bodies, spec, shell)
     to_lps = _pose(spec, shell)
     bed, slab = _below(spec, shell, bodies, to_lps, physics)
     return Scene(
@@ -70,10 +91,15 @@ def compose(spec: TorsoSpec) -> Scene:
         biases=tuple(vertebra.central_bias(body) for body in bodies),
         posterior=tuple(vertebra.posterior_elements(body) for body in bodies),
         trunk=shell,
-        ribs=ribs.build(bodies, spec, shell),
-        organs=organs.build(spec, shell, bodies, rng),
+        ribs=cage,
+        outside=muscles.outside(spec, shell, spec.patient_position in ("HFP", "FFP")),
+        muscles=muscles.build(spec, by_name, shell.scale),
+        organs=organs.build(spec, shell, by_name, rng),
+        girdle=girdle.build(spec, shell, cage, spec.rib_pairs, rng),
         pelvis=pelvis.build(spec, bodies),
+        implants=implants.build(spec, by_name, rng),
         to_lps=to_lps,
+        texture=trunk.texture(spec.seed, (spec.spacing_mm, spec.fov_mm / spec.matrix, spec.fov_mm / spec.matrix)),
         bed=bed,
         slab=slab,
     )
@@ -161,7 +187,7 @@ def _centre(scene: Scene) -> tuple[float, float]:
     return float(scene.spec.shift_mm[0] * 0.5), centre + sign * max(spare, 0.0) / 2.0
 
 
-def _slab(scene: Scene, affine: Vector, first: int, last: int, labels: np.ndarray) -> np.ndarray:  # type: ignore[type-arg]
+def _slab(scene: Scene, affine: Vector, first: int, last: int, labels: NDArray[np.uint8]) -> Array:
     """Paint slices ``first`` to ``last``; thick slices are the mean of thinner ones."""
     spec = scene.spec
     parts = 1 if spec.thickness_mm <= 3.0 else 3
@@ -178,24 +204,29 @@ def _slab(scene: Scene, affine: Vector, first: int, last: int, labels: np.ndarra
             spec.fov_mm / spec.matrix,
             spec.thickness_mm / parts,
         )
-        paint(canvas, scene)
+        paint(canvas, scene, first)
         total += canvas.hu
     if parts > 1:
         total /= np.float32(parts)
     return total
 
 
-def paint(canvas: Canvas, scene: Scene) -> None:
-    """Everything, from the couch inward; ``canvas`` is in LPS."""
+def paint(canvas: Canvas, scene: Scene, first: int) -> None:
+    """Everything, from the couch inward; ``canvas`` is in LPS and begins at slice ``first``."""
     spec, physics = scene.spec, scene.physics
     low, high = -1e4, 1e4
     couch.paint(canvas.in_frame(couch.flipped(spec.patient_position in ("HFP", "FFP"))), scene.bed, (low, high))
     if scene.slab is not None:
         phantoms.paint(canvas, scene.slab)
     body = canvas.in_frame(np.linalg.inv(scene.to_lps))
+    for solids, tissue in scene.outside:
+        shapes.paint_all(body, solids, physics.tissue(tissue))
     trunk.paint(body, scene.trunk, physics)
+    muscles.paint(body, scene.muscles, scene.trunk, physics)
     organs.paint(body, scene.organs, scene.trunk, physics)
+    trunk.roughen(body, scene.trunk, scene.texture, (first, 0, 0))
     pelvis.paint(body, scene.pelvis, physics)
+    girdle.paint(body, scene.girdle, physics)
     ribs.paint(body, scene.ribs, physics)
     vertebra.paint_canal(body, scene.bodies, physics)
     for upper, lower in zip(scene.bodies[:-1], scene.bodies[1:], strict=True):
@@ -204,3 +235,4 @@ def paint(canvas: Canvas, scene: Scene) -> None:
         vertebra.paint_posterior(body, one, physics, solids)
     for one, bias in zip(scene.bodies, scene.biases, strict=True):
         vertebra.paint_body(body, one, physics, bias, fused=one.level.name[0] == "S")
+    implants.paint_implants(body, scene.implants)

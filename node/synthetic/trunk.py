@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import ndimage
 
 from node.synthetic.canvas import Array, Block, Box, Canvas, Vector, cover
 from node.synthetic.physics import Physics
@@ -18,21 +19,21 @@ LOW, HIGH = -420.0, 460.0
 _TABLE = (
     (-420, 150, -88, 66, 40, -60, 30, 0.9),
     (-330, 158, -94, 78, 52, -72, 44, 1.1),
-    (-280, 165, -100, 88, 60, -84, 52, 1.25),
-    (-230, 166, -108, 90, 72, -95, 50, 1.3),
-    (-180, 155, -116, 84, 94, -105, 34, 1.2),
-    (-140, 145, -120, 72, 114, -109, 29, 1.1),
-    (-100, 138, -122, 66, 119, -111, 28, 1.0),
-    (-50, 137, -125, 64, 121, -114, 29, 1.0),
-    (0, 140, -128, 66, 124, -118, 31, 0.95),
-    (50, 146, -135, 72, 130, -124, 38, 0.85),
-    (100, 152, -142, 80, 136, -129, 47, 0.75),
-    (150, 157, -144, 86, 137, -128, 54, 0.7),
-    (200, 161, -138, 88, 130, -116, 55, 0.65),
-    (250, 160, -118, 84, 110, -90, 48, 0.6),
-    (280, 150, -98, 78, 86, -68, 38, 0.6),
-    (310, 112, -76, 68, 52, -44, 20, 0.5),
-    (340, 72, -66, 54, 22, -34, 4, 0.4),
+    (-280, 164, -100, 88, 60, -84, 52, 1.25),
+    (-230, 164, -108, 90, 72, -97, 52, 1.3),
+    (-180, 152, -116, 84, 96, -106, 38, 1.2),
+    (-140, 142, -121, 72, 117, -111, 30, 1.1),
+    (-100, 137, -123, 66, 119, -113, 28, 1.0),
+    (-50, 136, -126, 64, 119, -115, 29, 1.0),
+    (0, 139, -129, 66, 122, -118, 31, 0.95),
+    (50, 144, -135, 72, 129, -123, 38, 0.85),
+    (100, 149, -141, 80, 135, -127, 47, 0.75),
+    (150, 153, -141, 86, 137, -126, 54, 0.7),
+    (200, 158, -132, 88, 131, -114, 55, 0.65),
+    (250, 158, -112, 84, 111, -90, 48, 0.6),
+    (280, 146, -92, 78, 86, -68, 38, 0.6),
+    (310, 108, -72, 68, 52, -44, 20, 0.5),
+    (340, 70, -64, 54, 22, -34, 4, 0.4),
     (380, 60, -64, 46, 18, -34, 0, 0.35),
     (460, 58, -64, 44, 18, -34, 0, 0.35),
 )
@@ -48,6 +49,8 @@ class Outline:
     back: NDArray[np.float32]
     power: tuple[float, float, float]
     """Of the sides, the front and the back: 2 is an ellipse, more is squarer."""
+    furrow: NDArray[np.float32] | None = None
+    """Depth of the furrow along the back's midline."""
 
     def grown(self, side: float, front: float | None = None, back: float | None = None) -> Outline:
         """Moved outward by so many mm (negative: inward)."""
@@ -57,6 +60,7 @@ class Outline:
             (self.front - np.float32(f)).astype(np.float32),
             (self.back + np.float32(b)).astype(np.float32),
             self.power,
+            self.furrow,
         )
 
     def at(self, z: float) -> tuple[float, float, float]:
@@ -70,6 +74,9 @@ class Outline:
         middle, deep = (f + b) * np.float32(0.5), (b - f) * np.float32(0.5)
         p, q, r = self.power
         y = (block.y - middle) / deep
+        if self.furrow is not None:
+            depth = self.furrow[rows] * np.exp(-((block.x / np.float32(15.0)) ** 2))
+            y = y + np.maximum(np.sign(y), 0.0) * depth / deep
         across = np.abs(block.x / a) ** np.float32(p)
         y = np.where(y < 0, np.abs(y) ** np.float32(q), np.abs(y) ** np.float32(r))
         scale = (np.float32(0.5) * (a + deep) / np.float32((p + q) / 2.0)).astype(np.float32)
@@ -147,9 +154,16 @@ def build(spec: TorsoSpec, rng: np.random.Generator) -> Trunk:
     def outline(half: Vector, front: Vector, back: Vector, power: tuple[float, float, float]) -> Outline:
         return Outline(half.astype(np.float32), front.astype(np.float32), back.astype(np.float32), power)
 
-    muscle = outline(column[0] * wide + grow_side, column[1] * wide - grow_front, column[2] * wide, (2.35, 2.15, 2.7))
-    cavity = outline(column[3] * wide + grow_side, column[4] * wide - grow_front, column[5] * wide, (2.3, 2.1, 2.5))
-    fat_out = outline(muscle.half + fat[0], muscle.front - fat[1], muscle.back + fat[2] - hollow, (2.35, 2.2, 2.8))
+    muscle = outline(column[0] * wide + grow_side, column[1] * wide - grow_front, column[2] * wide, (2.3, 2.1, 2.6))
+    cavity = outline(column[3] * wide + grow_side, column[4] * wide - grow_front, column[5] * wide, (2.25, 2.1, 2.5))
+    side, front, back = (np.asarray(f, dtype=np.float32) for f in fat)
+    fat_out = Outline(
+        muscle.half + side,
+        muscle.front - front,
+        muscle.back + back - hollow.astype(np.float32),
+        (2.2, 2.15, 2.6),
+        np.interp(z / tall, (-300, -225, -190, 120, 200), (45, 24, 6, 6, 2)).astype(np.float32),
+    )
     cage = cavity.grown(5.0)
     dome = 118.0 * tall + float(rng.uniform(-10, 10))
     return Trunk(fat_out.grown(SKIN_MM), fat_out, muscle, cavity, cage, tall, dome)
@@ -173,7 +187,7 @@ def diaphragm_height(trunk: Trunk, block: Block) -> Array:
     return out.astype(np.float32)
 
 
-def paint(canvas: Canvas, trunk: Trunk, physics: Physics, texture: NDArray[np.float32] | None = None) -> None:
+def paint(canvas: Canvas, trunk: Trunk, physics: Physics) -> None:
     """Skin, subcutaneous fat, muscle, and the cavity filled with fat below the diaphragm and lung above it."""
     block = whole(canvas, trunk)
     if block is None:
@@ -182,14 +196,47 @@ def paint(canvas: Canvas, trunk: Trunk, physics: Physics, texture: NDArray[np.fl
     edge = canvas.edge_xy_mm
     canvas.fill(block, cover(trunk.skin.distance(block, rows), edge), physics.tissue("skin"))
     canvas.fill(block, cover(trunk.fat.distance(block, rows), edge), physics.tissue("fat"))
-    canvas.fill(block, cover(trunk.muscle.distance(block, rows), edge), physics.tissue("muscle"))
+    wall = trunk.muscle.distance(block, rows)
+    canvas.fill(block, cover(wall, edge), physics.tissue("muscle"))
     inner = trunk.cavity.distance(block, rows)
+    between = np.abs(wall + np.float32(7.0)) - np.float32(0.6)
+    canvas.fill(block, cover(between, edge) * np.float32(0.7), physics.tissue("fat"))
     part = cover(inner, edge)
     canvas.fill(block, part, physics.tissue("visceral-fat"))
-    above = diaphragm_height(trunk, block) + np.float32(2.5) - block.z
-    lung = cover(inner + np.float32(2.0), edge) * cover(above.astype(np.float32), 0.7 * canvas.edge_z_mm + edge)
-    if lung.any():
+    height = diaphragm_height(trunk, block) - block.z
+    soft = 0.7 * canvas.edge_z_mm + edge
+    if float(height.min()) < soft:
+        canvas.fill(block, part * cover(height - np.float32(3.5), soft), physics.tissue("muscle"))
+        lung = cover(inner + np.float32(1.5), edge) * cover(height, soft)
         canvas.fill(block, lung, physics.tissue("lung"))
+
+
+def roughen(canvas: Canvas, trunk: Trunk, tile: NDArray[np.float32], corner: tuple[int, int, int]) -> None:
+    """Give the soft tissue within the skin a texture: fat septa, muscle bundles, vessels too small to draw.
+
+    ``tile`` repeats over the whole scan; ``corner`` is this slab's first voxel in it.
+    """
+    block = whole(canvas, trunk)
+    if block is None:
+        return
+    inside = cover(trunk.fat.distance(block, rows_of(block.z)), canvas.edge_xy_mm)
+    picks = [
+        (np.arange(part.start, part.stop) + first) % size
+        for part, first, size in zip(block.index, corner, tile.shape, strict=True)
+    ]
+    part = canvas.hu[block.index]
+    part += inside * tile[np.ix_(*picks)] * (part < 150.0)
+
+
+def texture(seed: int, spacing_mm: tuple[float, float, float]) -> NDArray[np.float32]:
+    """A periodic random field of about 6 HU for ``roughen``."""
+    shape = (32, 96, 96)
+    white = np.random.default_rng([seed, 5]).standard_normal(shape, dtype=np.float32)
+    out: NDArray[np.float32] = np.zeros(shape, dtype=np.float32)
+    for scale, size in ((1.3, 4.5), (3.5, 4.0)):
+        field = ndimage.gaussian_filter(white, [max(scale / step, 0.3) for step in spacing_mm], mode="wrap")
+        out += (size / float(field.std())) * field
+    return out
 
 
 def whole(canvas: Canvas, trunk: Trunk, z: tuple[float, float] = (LOW, HIGH)) -> Block | None:

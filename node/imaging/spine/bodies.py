@@ -11,9 +11,10 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.stats import theilslopes
 
 from node.domain.spine import Heights, Point, SpineMap, Vertebra, VertebraSeed
-from node.domain.volume import Mask, Volume
+from node.domain.volume import OUTSIDE_FIELD_HU, Mask, Volume
 from node.imaging.spine.alignment import to_midline, waist_outline
 from node.imaging.spine.bodyframe import Pose
 from node.imaging.spine.endplate_planes import Plane, endplate_planes
@@ -21,6 +22,15 @@ from node.imaging.spine.endplates import HeightMap, find_endplates
 from node.imaging.spine.walls import THETA, ZETA, Wall, find_walls, flared
 
 Floats = NDArray[np.float64]
+
+READING_ERROR_MM, UNCLEAR_ERROR_MM = 0.5, 4.0
+"""Standard error of a height between clear endplates in thin slices, and of the place of an endplate not seen."""
+SLICE_ERROR_PER_MM = 0.1
+"""Times the square of the slice spacing: 0.1 mm at 1 mm, 0.4 mm at 2 mm, 2.5 mm at 5 mm."""
+UNSEEN_ERROR_MM = 3.5
+"""Above this median standard error endplates count as not seen, and there are no heights."""
+BEYOND_ENDPLATE_MM, BEYOND_WALL_MM = 1.0, 1.0
+"""So much around a body must be in the scan before it counts as complete."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -52,21 +62,42 @@ def delineate(volume: Volume, spine_map: SpineMap) -> tuple[Vertebra, ...]:
     return tuple(_vertebra(volume, seed, shape) for seed, shape in zip(seeds, shapes, strict=True))
 
 
-def _shapes(volume: Volume, poses: list[Pose]) -> list[BodyShape]:
-    poses = [waist_outline(volume, to_midline(volume, pose))[0] for pose in poses]
-    planes = endplate_planes(volume, poses)
-    levelled = [_levelled(pose, pair) for pose, pair in zip(poses, planes, strict=True)]
-    outlined = [waist_outline(volume, to_midline(volume, pose)) for pose, _ in levelled]
-    poses = [pose for pose, _ in outlined]
+def _shapes(volume: Volume, seeds: list[Pose]) -> list[BodyShape]:
+    poses = [waist_outline(volume, to_midline(volume, pose), rough=True)[0] for pose in seeds]
+    for attempt in range(2):
+        if attempt:
+            poses = _with_expected_heights(poses, seeds)
+        planes = endplate_planes(volume, poses)
+        levelled = [_levelled(pose, pair) for pose, pair in zip(poses, planes, strict=True)]
+        outlined = [waist_outline(volume, to_midline(volume, pose)) for pose, _ in levelled]
+        poses = [pose for pose, _ in outlined]
     ends = [
-        (HeightMap.of_plane(top, pose), HeightMap.of_plane(bottom, pose))
-        for pose, (_, (top, bottom)) in zip(poses, levelled, strict=True)
+        (
+            HeightMap.of_plane(top.seen_from(before, pose), pose),
+            HeightMap.of_plane(bottom.seen_from(before, pose), pose),
+        )
+        for pose, (before, (top, bottom)) in zip(poses, levelled, strict=True)
     ]
     expected = [flared(radii) for _, radii in outlined]
     walls = find_walls(volume, poses, ends, expected)
     ends = find_endplates(volume, poses, ends, _footprints(ends, walls))
     walls = find_walls(volume, poses, ends, expected)
     return [BodyShape(p, top, bottom, wall) for p, (top, bottom), wall in zip(poses, ends, walls, strict=True)]
+
+
+def _with_expected_heights(found: list[Pose], seeds: list[Pose]) -> list[Pose]:
+    """Expect heights that fit the patient: the seeds' profile at the size found, and a line along the column.
+
+    Medians throughout, so that a collapsed or a mistaken vertebra does not set what is expected of the others.
+    """
+    heights = np.log([pose.height for pose in found])
+    rough = np.log([pose.height for pose in seeds])
+    expected = rough + np.median(heights - rough)
+    if len(found) >= 4:
+        slope, _, _, _ = theilslopes(heights)
+        place = np.arange(len(found))
+        expected = 0.5 * expected + 0.5 * (slope * place + np.median(heights - slope * place))
+    return [pose.sized(float(np.exp(h)), pose.width, pose.depth) for pose, h in zip(found, expected, strict=True)]
 
 
 def _levelled(pose: Pose, planes: tuple[Plane, Plane]) -> tuple[Pose, tuple[Plane, Plane]]:
@@ -97,14 +128,50 @@ def _footprints(ends: list[tuple[HeightMap, HeightMap]], walls: list[Wall]) -> l
 
 
 def _vertebra(volume: Volume, seed: VertebraSeed, shape: BodyShape) -> Vertebra:
-    body, inside_scan = _voxels(volume, shape)
-    complete = seed.complete and inside_scan
-    heights = _heights(shape) if complete else None
-    return Vertebra(seed.level, seed.confidence, complete, shape.pose.frame(), body, heights, None)
+    body = _voxels(volume, shape)
+    complete = seed.complete and body.voxels.size > 0 and _wholly_scanned(volume, shape)
+    heights = _heights(shape, volume.spacing_mm[0]) if complete else None
+    if heights is not None and np.median(heights.standard_errors_mm) > UNSEEN_ERROR_MM:
+        heights = None
+    return Vertebra(seed.level, seed.confidence, complete, _centred(shape).frame(), body, heights, None)
 
 
-def _voxels(volume: Volume, shape: BodyShape) -> tuple[Mask, bool]:
-    """The body on the volume's grid, and whether it lies wholly inside the scan."""
+def _centred(shape: BodyShape) -> Pose:
+    """The pose about the centroid of the body."""
+    x, y = np.meshgrid(shape.superior.x, shape.superior.y, indexing="ij")
+    within = np.hypot(x, y) <= shape.wall.at(np.arctan2(x, y), np.zeros_like(x))
+    thickness = np.where(within, np.maximum(shape.superior.z - shape.inferior.z, 0.0), 0.0)
+    total = float(thickness.sum())
+    if total <= 0.0:
+        return shape.pose
+    middle = 0.5 * (shape.superior.z + shape.inferior.z)
+    return shape.pose.moved(np.array([float((thickness * place).sum()) / total for place in (x, y, middle)]))
+
+
+def _wholly_scanned(volume: Volume, shape: BodyShape) -> bool:
+    """Whether the body and what lies just beyond its surfaces was reconstructed."""
+    x, y = np.meshgrid(shape.superior.x, shape.superior.y, indexing="ij")
+    over = np.hypot(x, y) < shape.wall.at(np.arctan2(x, y), np.zeros_like(x))
+    x, y = x[over], y[over]
+    theta, zeta = np.meshgrid(THETA, ZETA, indexing="ij")
+    radius = shape.wall.radius + BEYOND_WALL_MM
+    side_x, side_y = radius * np.sin(theta), radius * np.cos(theta)
+    top, bottom = shape.superior.at(side_x, side_y), shape.inferior.at(side_x, side_y)
+    points = [
+        np.stack([x, y, shape.superior.at(x, y) + BEYOND_ENDPLATE_MM], axis=-1),
+        np.stack([x, y, shape.inferior.at(x, y) - BEYOND_ENDPLATE_MM], axis=-1),
+        np.stack([side_x, side_y, 0.5 * (top + bottom) + 0.5 * zeta * (top - bottom)], axis=-1).reshape(-1, 3),
+    ]
+    index = volume.index_kji(shape.pose.to_lps(np.concatenate(points)))
+    last = np.array(volume.hu.shape) - 1
+    if (index < 0).any() or (index > last).any():
+        return False
+    k, j, i = np.round(index).astype(int).T
+    return bool(np.mean(volume.hu[k, j, i] <= OUTSIDE_FIELD_HU) < 0.01)
+
+
+def _voxels(volume: Volume, shape: BodyShape) -> Mask:
+    """The body on the volume's grid."""
     corner = np.array([0.5 * shape.pose.width, 0.5 * shape.pose.depth, 0.0]) * 1.35
     corner[2] = max(float(np.abs(shape.superior.z).max()), float(np.abs(shape.inferior.z).max())) + 2.0
     signs = np.array(np.meshgrid([-1, 1], [-1, 1], [-1, 1])).reshape(3, 8).T
@@ -117,30 +184,39 @@ def _voxels(volume: Volume, shape: BodyShape) -> tuple[Mask, bool]:
     crop = shape.contains(local[..., 0], local[..., 1], local[..., 2])
     trimmed = Mask.of(crop)
     origin = tuple(int(a + b) for a, b in zip(low, trimmed.origin_kji, strict=True))
-    end = np.array(origin) + trimmed.voxels.shape
-    inside = trimmed.voxels.size > 0 and bool((np.array(origin) > 0).all() and (end < size).all())
-    return Mask((origin[0], origin[1], origin[2]), trimmed.voxels), inside
+    return Mask((origin[0], origin[1], origin[2]), trimmed.voxels)
 
 
-def _heights(shape: BodyShape) -> Heights:
-    """Six-point morphometry in the mid-sagittal plane."""
-    middle = ZETA.size // 2
+def _heights(shape: BodyShape, slice_mm: float) -> Heights:
+    """Six-point morphometry in the mid-sagittal plane.
+
+    The ends are read just inside the rims; the middle over the body's centre, where the endplates are lowest.
+    """
     front = -_reach(shape, np.pi)
     back = _reach(shape, 0.0)
     depth = back - front
-    places = (front + 0.06 * depth, 0.5 * (front + back), back - 0.04 * depth)
     x = np.linspace(-3.0, 3.0, 7)
     points: list[Point] = []
-    lengths: list[float] = []
-    for y in places:
-        along = np.array([y - 0.75, y, y + 0.75])
-        tops, bottoms = (np.mean(s.at(*np.meshgrid(x, along))) for s in (shape.superior, shape.inferior))
-        lengths.append(float(tops - bottoms))
-        for z in (tops, bottoms):
+    lengths, errors = [], []
+    for y in (front + 0.06 * depth, front + 0.56 * depth, back - 0.04 * depth):
+        place = np.meshgrid(x, np.array([y - 0.75, y, y + 0.75]))
+        ends = [float(np.mean(surface.at(*place))) for surface in (shape.superior, shape.inferior)]
+        unclear = [1.0 - float(np.mean(s.clarity_at(*place))) for s in (shape.superior, shape.inferior)]
+        lengths.append(ends[0] - ends[1])
+        errors.append(
+            float(
+                np.sqrt(
+                    READING_ERROR_MM**2
+                    + sum((UNCLEAR_ERROR_MM * u**2) ** 2 for u in unclear)
+                    + (SLICE_ERROR_PER_MM * slice_mm**2) ** 2
+                )
+            )
+        )
+        for z in ends:
             left, posterior, superior = shape.pose.to_lps(np.array([0.0, y, z]))
             points.append((float(left), float(posterior), float(superior)))
-    del middle
-    return Heights(*lengths, points_lps_mm=(points[0], points[1], points[2], points[3], points[4], points[5]))
+    six = (points[0], points[1], points[2], points[3], points[4], points[5])
+    return Heights(lengths[0], lengths[1], lengths[2], six, (errors[0], errors[1], errors[2]))
 
 
 def _reach(shape: BodyShape, theta: float) -> float:

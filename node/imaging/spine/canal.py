@@ -24,14 +24,14 @@ Grid = NDArray[np.float32]
 Cell = TypeVar("Cell", bound=np.generic)
 
 GRID_MM = 3.0
-BONE_HU = 160.0
-"""Cortical bone of arches and walls exceeds it after averaging to the grid, in osteoporosis too; muscle does not."""
+BONE_HU = 120.0
+"""The arches exceed it after averaging to the grid, in osteoporosis too; muscle does not, even with contrast medium."""
 DIRECTIONS = 16
 REACH_MM = 18.0
 """From the middle of the widest canal to its wall."""
 SLAB_MM = 15.0
 """The arch closes the ring within about half a vertebra."""
-ENOUGH = 0.8
+ENOUGH = 0.85
 """Evidence a slice must bring to lengthen the canal (enclosure 0 to 1, plus body 0 to 0.8)."""
 SHORTEST_MM = 24.0
 
@@ -50,11 +50,9 @@ def trace(volume: Volume, scene: Scene | None = None) -> Canal:
     """Find the canal; within the patient when a scene says where the patient is. Raises SpineNotFound."""
     coarse = scene.coarse if scene is not None else block_mean(volume, GRID_MM)
     hu, affine = even_grid(coarse.hu.astype(np.float32), coarse)
+    patient = None if scene is None else even_grid(scene.patient.astype(np.float32), coarse)[0] > 0.5
     likeness = canal_likeness(hu)
-    if scene is not None:
-        patient, _ = even_grid(scene.patient.astype(np.float32), coarse)
-        likeness *= patient > 0.5
-    path, evidence = best_path(likeness)
+    path, evidence = best_path(likeness if patient is None else likeness * patient)
     if len(path) * GRID_MM < SHORTEST_MM:
         found = {"canal_length_mm": len(path) * GRID_MM}
         raise SpineNotFound("No spinal canal could be followed in this series.", found)

@@ -69,6 +69,8 @@ class Outline:
 ANGLES = np.deg2rad(np.arange(0.0, 360.0, 7.5))
 RADII = np.arange(6.0, 34.0, 1.0)
 BENDING = 12.0
+BONE_RANGE_HU = (40.0, 600.0)
+"""Only bone has edges here: lung, fat and muscle count alike."""
 CANAL_FRONT_MM = -4.0
 """No body reaches behind it (v, from the middle of the canal)."""
 
@@ -80,7 +82,7 @@ def outline(image: NDArray[np.float32], u: Floats, v: Floats) -> Outline:
         x = centre[0] + RADII * np.cos(ANGLES)[:, None]
         y = centre[1] + RADII * np.sin(ANGLES)[:, None]
         where = [(y - v[0]) / (v[1] - v[0]), (x - u[0]) / (u[1] - u[0])]
-        rays = np.clip(ndimage.map_coordinates(image, where, order=1, mode="nearest"), -100, 600)
+        rays = np.clip(ndimage.map_coordinates(image, where, order=1, mode="nearest"), *BONE_RANGE_HU)
         inside = ndimage.uniform_filter1d(rays, 3, axis=1, origin=1)
         outside = np.roll(ndimage.uniform_filter1d(rays, 5, axis=1, origin=-2), -1, axis=1)
         cost = outside - inside

@@ -143,15 +143,28 @@ def _core(straight: NDArray[np.float32], column: Column, tilt_deg: float) -> Flo
 
 
 def _pedicle(straight: NDArray[np.float32], column: Column) -> Floats:
+    """Bone of the canal's side wall just behind the body, both sides; a foramen anywhere in its depth makes it dark."""
     v, u = np.meshgrid(V_MM, U_MM, indexing="ij")
-    wall = 0.5 * column.depth_mm[:, None, None]
-    beside = (np.abs(np.abs(u) - 0.33 * column.width_mm[:, None, None]) < 3) & (v > wall) & (v < wall + 9)
-    known = beside & (straight > OUTSIDE + 1)
-    count = known.sum((1, 2))
-    total = np.where(known, np.clip(straight, -200, 800), 0).sum((1, 2), dtype=np.float64)
-    mean: Floats = np.where(count > 0.6 * beside.sum((1, 2)), total / np.maximum(count, 1), np.nan)
+    sides = []
+    for side in (-1.0, 1.0):
+        across = np.abs(u - side * 0.33 * column.width_mm[:, None, None]) < 2.6
+        depths = [_window(straight, column, across, v, behind) for behind in (0.5, 2.5, 4.5)]
+        sides.append(np.min(depths, axis=0))
+    mean = np.mean(sides, axis=0)
     smooth: Floats = ndimage.gaussian_filter1d(_filled(mean), 1.0) + 0 * mean
     return smooth
+
+
+def _window(
+    straight: NDArray[np.float32], column: Column, across: NDArray[np.bool_], v: Floats, behind_mm: float
+) -> Floats:
+    wall = 0.5 * column.depth_mm[:, None, None] + behind_mm
+    place = across & (np.abs(v - wall) < 2.3)
+    known = place & (straight > OUTSIDE + 1)
+    count = known.sum((1, 2))
+    total = np.where(known, np.clip(straight, -200, 800), 0).sum((1, 2), dtype=np.float64)
+    mean: Floats = np.where(count > 0.6 * place.sum((1, 2)), total / np.maximum(count, 1), np.nan)
+    return mean
 
 
 def _notch(profile: Floats) -> Floats:

@@ -17,12 +17,19 @@ from node.imaging.spine.bodyframe import Pose, clipped, sample
 from node.imaging.spine.surfaces import outward_fall
 
 Floats = NDArray[np.float64]
+Floats32 = NDArray[np.float32]
 
 STEP_MM = 0.5
 REACH_MM = 27.0
+HEIGHTS_MM = np.arange(-REACH_MM - 8.0, REACH_MM + 8.0 + 0.1, STEP_MM)
+PLATE_MM = 3.5
+"""The rise toward the endplate lies this far within its outer face."""
+RIDGE_SHARE = 0.5
+EVIDENCE_WEIGHT = 3.0
+"""A clear endplate outweighs a height 50 % off the expected one."""
 NEAREST_MM = 2.5
 """An endplate lies at least this far from the seed's centre."""
-SAGITTAL_TILTS_DEG = np.arange(-20.0, 20.1, 4.0)
+SAGITTAL_TILTS_DEG = np.arange(-24.0, 24.1, 4.0)
 CORONAL_TILTS_DEG = np.arange(-12.0, 12.1, 4.0)
 
 
@@ -38,6 +45,15 @@ class Plane:
         """Height at (x, y)."""
         return self.height + self.slope_x * x + self.slope_y * y
 
+    def seen_from(self, old: Pose, new: Pose) -> Plane:
+        """The same plane in the coordinates of another pose."""
+        corners = np.array([[0.0, 0.0, self.height], [9.0, 0.0, 0.0], [0.0, 9.0, 0.0]])
+        corners[1:, 2] = self.height + 9.0 * np.array([self.slope_x, self.slope_y])
+        local = new.to_local(old.to_lps(corners))
+        terms = np.column_stack([np.ones(3), local[:, :2]])
+        height, slope_x, slope_y = np.linalg.solve(terms, local[:, 2])
+        return Plane(float(height), float(slope_x), float(slope_y))
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Evidence:
@@ -52,7 +68,13 @@ class _Evidence:
 def endplate_planes(volume: Volume, poses: list[Pose]) -> list[tuple[Plane, Plane]]:
     """Return (superior, inferior) for each pose; the poses run from head to foot."""
     distances = np.arange(NEAREST_MM, REACH_MM - 1.0, STEP_MM)
-    evidence = [_evidence(volume, pose, distances) for pose in poses]
+    falls = [_falls(volume, pose) for pose in poses]
+    own = np.array([float(np.percentile(np.abs(fall), 90)) for fall in falls])
+    references = np.maximum(own, max(0.7 * float(np.median(own)), 4.0))
+    evidence = [
+        _evidence(np.clip(fall / reference, -1.5, 1.5), pose, distances)
+        for fall, reference, pose in zip(falls, references, poses, strict=True)
+    ]
     picks = _shortest_path(poses, evidence, distances)
     planes = []
     for found, (up, down) in zip(evidence, picks, strict=True):
@@ -62,38 +84,48 @@ def endplate_planes(volume: Volume, poses: list[Pose]) -> list[tuple[Plane, Plan
     return planes
 
 
-def _evidence(volume: Volume, pose: Pose, distances: Floats) -> _Evidence:
-    x = np.linspace(-0.36, 0.36, 9) * pose.width
-    y = np.linspace(-0.40, 0.34, 9) * pose.depth
-    z = np.arange(-REACH_MM - 8.0, REACH_MM + 8.0 + 0.1, STEP_MM)
-    grid = np.stack(np.meshgrid(x, y, z, indexing="ij"), axis=-1)
-    fall = outward_fall(clipped(sample(volume, pose, grid)), 1.0 / STEP_MM)
-    reference = max(float(np.percentile(np.abs(fall), 90)), 4.0)
-    fall = np.clip(fall / reference, -1.5, 1.5)
+def _footprint(pose: Pose) -> tuple[Floats, Floats]:
+    return np.linspace(-0.36, 0.36, 9) * pose.width, np.linspace(-0.40, 0.34, 9) * pose.depth
+
+
+def _falls(volume: Volume, pose: Pose) -> Floats32:
+    """Fall of attenuation toward the head over the footprint: (columns, rows, heights)."""
+    grid = np.stack(np.meshgrid(*_footprint(pose), HEIGHTS_MM, indexing="ij"), axis=-1)
+    return outward_fall(clipped(sample(volume, pose, grid)), 1.0 / STEP_MM)
+
+
+def _evidence(fall: Floats32, pose: Pose, distances: Floats) -> _Evidence:
+    """Score planes by the fall across them and by the rise toward the dense plate within."""
+    x, y = _footprint(pose)
     scores = np.full((2, len(distances)), -np.inf)
     slopes = np.zeros((2, len(distances), 2))
-    zero = int(np.argmin(np.abs(z)))
+    zero = int(np.argmin(np.abs(HEIGHTS_MM)))
     steps = np.round(distances / STEP_MM).astype(int)
+    within = round(PLATE_MM / STEP_MM)
     for b in np.tan(np.deg2rad(CORONAL_TILTS_DEG)):
         for a in np.tan(np.deg2rad(SAGITTAL_TILTS_DEG)):
             lift = np.round((b * x[:, None] + a * y) / STEP_MM).astype(int)
-            dear = 0.12 * ((a / 0.15) ** 2 + (b / 0.12) ** 2)
+            dear = 0.1 * ((a / 0.25) ** 2 + (b / 0.15) ** 2)
             for side, sign in enumerate((1, -1)):
-                index = zero + sign * steps + lift[..., None]
-                mean = sign * np.take_along_axis(fall, index, axis=2).mean(axis=(0, 1)) - dear
-                better = mean > scores[side]
-                scores[side][better] = mean[better]
+                reach = np.concatenate([steps[0] - np.arange(within, 0, -1), steps])
+                index = np.clip(zero + sign * reach + lift[..., None], 0, len(HEIGHTS_MM) - 1)
+                mean = sign * np.take_along_axis(fall, index, axis=2).mean(axis=(0, 1))
+                score = mean[within:] + RIDGE_SHARE * np.clip(-mean[:-within], 0.0, 0.5) - dear
+                better = score > scores[side]
+                scores[side][better] = score[better]
                 slopes[side][better] = (b, a)
     return _Evidence(scores, slopes)
 
 
 def _shortest_path(poses: list[Pose], evidence: list[_Evidence], distances: Floats) -> list[tuple[int, int]]:
     """Viterbi over superior and inferior distances of all vertebrae."""
+    typical = float(np.median([found.scores.max(axis=1) for found in evidence]))
+    weight = EVIDENCE_WEIGHT / max(typical, 0.35)
     up, down = distances[:, None], distances[None, :]
     best: list[Floats] = []
     back: list[NDArray[np.int64]] = []
     for n, (pose, found) in enumerate(zip(poses, evidence, strict=True)):
-        top = -found.scores[0]
+        top = -weight * found.scores[0]
         if n:
             entry = best[-1][:, None] + _disc_cost(poses[n - 1], pose, distances)
             back.append(np.argmin(entry, axis=0))
@@ -102,7 +134,7 @@ def _shortest_path(poses: list[Pose], evidence: list[_Evidence], distances: Floa
         shift = (up - down) / 2.0
         body = top[:, None] + np.minimum(0.5 * (ratio / 0.2) ** 2, 2.0) + 0.25 * (shift / 4.0) ** 2
         back.append(np.argmin(body, axis=0))
-        best.append(body.min(axis=0) - found.scores[1])
+        best.append(body.min(axis=0) - weight * found.scores[1])
     picks: list[tuple[int, int]] = []
     state = int(np.argmin(best[-1]))
     for _ in range(len(poses)):

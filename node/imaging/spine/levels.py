@@ -7,7 +7,7 @@ they give a probability for every name of every vertebra.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -22,6 +22,7 @@ AnchorName = Literal["ribs", "sacrum", "first-rib"]
 
 MOST = 0.99
 """No name is ever surer than this."""
+BLIND = 1 / 30
 TELLING = 0.6
 """An anchor that alone puts L1 nowhere with at least this probability is silent."""
 
@@ -51,6 +52,9 @@ class Signs:
     """Part of the space beside it that is lung."""
 
 
+LogLikelihood = Callable[[Signs, "Place"], float]
+
+
 @dataclass(frozen=True, slots=True)
 class Naming:
     """Names head to foot (C, T, L and S), each with its probability."""
@@ -69,8 +73,12 @@ class Place:
     """The lowest thoracic or lumbar vertebra of this person."""
 
 
-def name(signs: Sequence[Signs]) -> Naming:
-    """Name the vertebrae of a column from the signs at each, head to foot, no vertebra left out."""
+def name(signs: Sequence[Signs], whole: Sequence[bool] | None = None) -> Naming:
+    """Name the vertebrae of a column from the signs at each, head to foot, no vertebra left out.
+
+    ``whole`` says which of them lie wholly in the scan; all where it is not given.
+    """
+    whole = whole if whole is not None else [True] * len(signs)
     hypotheses, prior = hypotheses_for(len(signs))
     evidence: dict[AnchorName, Floats] = {
         "ribs": _likelihood(signs, hypotheses, rib_log_likelihood),
@@ -84,7 +92,9 @@ def name(signs: Sequence[Signs]) -> Naming:
     anchors, agreement = _anchors(evidence, prior, hypotheses, signs, names)
     nearest = min(range(len(names)), key=lambda i: abs(_rank(names[i]) - _rank("L1")))
     pairs = sum(is_rib(s.reach[0]) and is_rib(s.reach[1]) for s in signs)
-    return Naming(names, sure, LevelAssignment(anchors, agreement, pairs, sure[nearest]))
+    seen = [any(w and place.level in ("L1", "L2") for w, place in zip(whole, h, strict=True)) for h in hypotheses]
+    chance = float(probability[np.array(seen)].sum())
+    return Naming(names, sure, LevelAssignment(anchors, agreement, pairs, sure[nearest], chance))
 
 
 def hypotheses_for(count: int) -> tuple[list[tuple[Place, ...]], Floats]:
@@ -113,6 +123,8 @@ def is_rib(reach: Reach) -> bool:
 
 PROCESS_BESIDE_MM, RIB_BESIDE_MM = 31.0, 41.0
 """From the side of the body: processes end before the first (L3 in men), all but short ribs pass the second."""
+FALL_MM = 7.0
+"""Ribs end lower than they begin; transverse processes do not."""
 
 _RIBS: Mapping[str, tuple[float, float, float, float]] = {
     "C": (0.85, 0.08, 0.02, 0.05),
@@ -140,9 +152,10 @@ def _reach_log_likelihood(reach: Reach, table: tuple[float, float, float, float]
     if is_rib(reach):
         return float(np.log(table[3]))
     if reach.cut:
-        return float(np.log(1.0 - table[0])) if reach.beside_mm > PROCESS_BESIDE_MM else 0.0
+        falling = reach.fall_mm > FALL_MM or reach.beside_mm > PROCESS_BESIDE_MM
+        return float(np.log(table[2] + table[3])) if falling else 0.0
     if reach.beside_mm > PROCESS_BESIDE_MM:
-        return float(np.log(table[2] if reach.fall_mm > 6 else table[1]))
+        return float(np.log(table[2] if reach.fall_mm > FALL_MM else table[1]))
     return float(np.log(table[0]))
 
 
@@ -154,15 +167,16 @@ def sacral_log_likelihood(sign: Signs, place: Place) -> float:
     if place.level[0] == "S":
         mean, spread = 2.2, 1.6
     elif place.level[0] == "L" and place.last_of_kind:
-        mean, spread = -2.7, 1.3
+        mean, spread = -3.7, 2.0
     z = (min(max(sign.sacral, -8.0), 4.0) - mean) / spread
-    return float(np.log(0.97 * np.exp(-0.5 * z * z) / spread + 0.01))
+    return float(np.log(0.99 * np.exp(-0.5 * z * z) / spread + 0.002))
 
 
 _LUNG: Mapping[str, tuple[float, float, float]] = {
     "C": (0.95, 0.04, 0.01),
-    "T1": (0.60, 0.35, 0.05),
-    "T2": (0.15, 0.60, 0.25),
+    "C7": (0.78, 0.18, 0.04),
+    "T1": (0.40, 0.42, 0.18),
+    "T2": (0.12, 0.48, 0.40),
     "T3": (0.05, 0.25, 0.70),
     "T": (0.03, 0.07, 0.90),
     "T10": (0.05, 0.20, 0.75),
@@ -184,14 +198,15 @@ def lung_log_likelihood(sign: Signs, place: Place) -> float:
     return 0.6 * float(np.log(table[0 if sign.lung < 0.03 else 1 if sign.lung < 0.3 else 2]))
 
 
-def _likelihood(signs: Sequence[Signs], hypotheses: Sequence[tuple[Place, ...]], of: object) -> Floats:
-    assert callable(of)
-    known: dict[tuple[int, Place], float] = {}
-    for hypothesis in hypotheses:
-        for i, place in enumerate(hypothesis):
-            if (i, place) not in known:
-                known[i, place] = of(signs[i], place)
-    return np.array([sum(known[i, place] for i, place in enumerate(h)) for h in hypotheses])
+def _likelihood(signs: Sequence[Signs], hypotheses: Sequence[tuple[Place, ...]], of: LogLikelihood) -> Floats:
+    """Log-likelihood of every hypothesis by one kind of sign; in one scan of thirty that sign means nothing at all."""
+    known = {(i, place): of(signs[i], place) for i, place in {(i, p) for h in hypotheses for i, p in enumerate(h)}}
+    told = np.array([sum(known[i, place] for i, place in enumerate(h)) for h in hypotheses])
+    kinds = sorted({place for _, place in known}, key=lambda p: (p.level, p.last_of_kind))
+    levels = [[known[i, place] for place in kinds if (i, place) in known] for i in range(len(signs))]
+    blind = sum(float(np.log(np.mean(np.exp(values)))) for values in levels)
+    mixed: Floats = np.logaddexp(np.log(1 - BLIND) + told, np.log(BLIND) + blind)
+    return mixed
 
 
 def _normalised(log_weight: Floats) -> Floats:

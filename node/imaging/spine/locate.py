@@ -19,6 +19,8 @@ from node.imaging.spine.discs import Profiles, Segment
 from node.imaging.spine.levels import Naming, Signs
 from node.imaging.spine.planes import DiscPlane
 
+UNCLEAR = 0.5
+"""Median evidence for a vertebra between two discs (clear ones bring 1 to 2.3) below which there is no spine."""
 CUT_PART = 0.3
 """A vertebra of which at least this part is in the scan is shown, as incomplete."""
 
@@ -50,16 +52,18 @@ def trace(volume: Volume, scene: Scene | None = None) -> SpineTrace:
     straight = straighten(volume, body_column.curve, discs.U_MM, discs.V_MM)
     signal = discs.profiles(straight, body_column, volume.spacing_mm[0])
     segments = discs.divide(signal, body_column)
-    if not segments:
-        raise SpineNotFound("No vertebrae could be told apart in this series.", {})
+    clearness = float(np.median([segment.score for segment in segments])) if segments else 0.0
+    if clearness < UNCLEAR:
+        evidence = {"segments": len(segments), "clearness": round(clearness, 2)}
+        raise SpineNotFound("No vertebrae could be told apart in this series.", evidence)
     edges = [segments[0].top_mm, *(segment.bottom_mm for segment in segments)]
     plates = [planes.fit(straight, body_column, edge) for edge in edges]
     around = surroundings.look_around(volume, body_column)
     above, below = _cut_ends(segments, signal)
     signs = _signs(around, body_column, above + segments + below)
-    naming = levels.name(signs)
     seeds = [_seed(volume, body_column, upper, lower) for upper, lower in pairwise(plates)]
     seeds = [_beyond(seeds[0], up=True) for _ in above] + seeds + [_beyond(seeds[-1], up=False) for _ in below]
+    naming = levels.name(signs, [seed.complete for seed in seeds])
     named = [
         replace(seed, level=level, confidence=sure)
         for seed, level, sure in zip(seeds, naming.names, naming.confidence, strict=True)

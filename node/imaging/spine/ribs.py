@@ -1,26 +1,34 @@
-"""Ribs: how far bone runs to the side from each vertebra.
+"""Ribs: how far to the side the bone goes that ends at each vertebra.
 
-From the root of the transverse process the bone is followed outward in sections 2 mm apart. A transverse process ends
-within about 50 mm of the midline; a rib goes on, falling as it goes. What the vertebra above has claimed belongs to it,
-so that a twelfth rib passing the tip of L1's transverse process is not counted twice.
+Sections beside the column, 2 mm apart, are swept from the flank inward. Wherever bone appears a track begins; it is
+followed from section to section to the side of a vertebra. A transverse process begins within about 50 mm of the
+midline and runs level; a rib comes from afar and climbs. Coming from outside, where ribs lie far apart, a rib is not
+mistaken for its neighbour when it passes the tip of a transverse process.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
 from node.imaging.spine.column import Column
+from node.imaging.spine.curve import Floats
 from node.imaging.spine.discs import Segment
 from node.imaging.spine.surroundings import GRID_MM, U_MM, V_MM, Surroundings
 
 RIB_HU = 150.0
-LARGEST_SECTION_MM2 = 300.0
-"""Of a rib cut obliquely; more is the pelvis, a scapula, or an organ full of contrast medium."""
-GAP_SECTIONS = 2
+SECTION_MM2 = (8.0, 300.0)
+"""Of a rib, also cut obliquely; more is the pelvis, a shoulder blade, or an organ full of contrast medium."""
+LOST_SECTIONS = 2
+"""A track may miss bone in so many sections on end."""
+ROOT = (-0.2, 0.75)
+"""Where a track may end beside its vertebra, in lengths of the vertebra below its upper disc."""
+FAR_BEHIND_MM = 34.0
+"""Tracks end in front of it, measured from the posterior wall: behind lie the spinous processes and laminae."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,64 +45,122 @@ class Reach:
     """How much farther down it is at its end than at its root."""
 
 
-def reaches(around: Surroundings, column: Column, segments: list[Segment]) -> list[tuple[Reach, Reach]]:
+@dataclass(slots=True, eq=False)
+class Track:
+    """Bone followed inward; positions in sections are (s, v) in mm."""
+
+    begins_mm: float
+    cut: bool
+    positions: list[Floats]
+    lost: int = 0
+    inner_mm: float = 0.0
+    voxels: NDArray[np.bool_] = field(default_factory=lambda: np.zeros((0, 0), bool))
+
+    def expected(self) -> Floats:
+        """Where it should be in the next section, along its last 10 mm."""
+        recent = np.array(self.positions[-6:])
+        step = (recent[-1] - recent[0]) / max(len(recent) - 1, 1)
+        ahead: Floats = recent[-1] + np.clip(step, -4.0, 4.0) * (1 + self.lost)
+        return ahead
+
+
+def reaches(around: Surroundings, column: Column, segments: Sequence[Segment]) -> list[tuple[Reach, Reach]]:
     """(right, left) of every vertebra, head to foot."""
-    found: list[list[Reach]] = [[] for _ in segments]
-    for side in (-1.0, 1.0):
-        free = around.hu > RIB_HU
-        for number, segment in enumerate(segments):
-            reach, claimed = _follow(around, free, column, segment, side)
-            found[number].append(reach)
-            free &= ~claimed
-    return [(right, left) for right, left in found]
+    right, left = (_one_side(around, column, segments, side) for side in (-1.0, 1.0))
+    return list(zip(right, left, strict=True))
 
 
-def _follow(
-    around: Surroundings, free: NDArray[np.bool_], column: Column, segment: Segment, side: float
-) -> tuple[Reach, NDArray[np.bool_]]:
-    top, length = segment.top_mm, segment.bottom_mm - segment.top_mm
-    middle = min(max(int(top + length / 2), 0), len(column.width_mm) - 1)
-    width, depth = column.width_mm[middle], column.depth_mm[middle]
+def _one_side(around: Surroundings, column: Column, segments: Sequence[Segment], side: float) -> list[Reach]:
     lateral = U_MM * side
-    outward = np.argsort(lateral)[np.searchsorted(np.sort(lateral), 0.5 * width + 5) :]
-    s = np.arange(len(free))[:, None] * GRID_MM
-    v = V_MM[None, :]
-    root = (s > top - 0.1 * length) & (s < top + 0.65 * length) & (v > -0.1 * depth) & (v < 0.5 * depth + 22)
-    front = free[:, :, outward[0]] & root
-    claimed = np.zeros_like(free)
-    known = around.known[:, :, outward[0]] & root
-    if known.sum() < 0.8 * max(root.sum(), 0.2 * length * depth / GRID_MM**2):
-        return Reach(float(lateral[outward[0]]), 5.0, True, 0.0), claimed
-    grown, gap, cut = front, 0, False
-    last, start, end = lateral[outward[0]], _height(front), _height(front)
-    for plane in outward[1:]:
-        near = _spread(grown)
-        new = near & free[:, :, plane]
-        if new.sum() * GRID_MM**2 > LARGEST_SECTION_MM2:
-            break
-        if not new.any():
-            cut |= _at_edge(near, around.known[:, :, plane])
-            gap += 1
-            if gap > GAP_SECTIONS or not grown.any():
-                break
-            grown = near
+    planes = np.argsort(-lateral)[: int((lateral > 12).sum())]
+    half_width = [0.5 * column.width_mm[_middle(column, segment)] for segment in segments]
+    active: list[Track] = []
+    found: list[Reach | None] = [None] * len(segments)
+    for plane in planes:
+        here = float(lateral[plane])
+        _advance(active, around, int(plane), here, planes)
+        for number, segment in enumerate(segments):
+            if abs(here - (half_width[number] + 5.0)) > GRID_MM / 2:
+                continue
+            found[number] = _reach(active, around, column, segment, here, int(plane))
+    return [reach or Reach(0.0, 0.0, True, 0.0) for reach in found]
+
+
+def _advance(active: list[Track], around: Surroundings, plane: int, here: float, planes: NDArray[np.intp]) -> None:
+    """Move every track one section inward, end those that are lost, begin new ones."""
+    labels, count = ndimage.label(around.calm_hu[:, :, plane] > RIB_HU, np.ones((3, 3)))
+    sizes = np.bincount(labels.ravel(), minlength=count + 1) * GRID_MM**2
+    usable = [n for n in range(1, count + 1) if SECTION_MM2[0] <= sizes[n] <= SECTION_MM2[1]]
+    centres = ndimage.center_of_mass(np.ones(labels.shape), labels, usable) if usable else []
+    place = {n: np.array(c) * GRID_MM for n, c in zip(usable, centres, strict=True)}
+    taken = set()
+    for track in list(active):
+        near = np.unique(labels[_spread(track.voxels)])
+        options = [int(n) for n in near if n in place]
+        if not options:
+            track.lost += 1
+            if track.lost > LOST_SECTIONS:
+                active.remove(track)
             continue
-        grown, gap, cut, last, end = new, 0, False, lateral[plane], _height(new)
-        claimed[:, :, plane] = _spread(new)
-    return Reach(float(last), float(last - 0.5 * width), cut, (end - start) * GRID_MM), claimed
+        expected = track.expected()
+        best = min(options, key=lambda n: float(np.linalg.norm(place[n] - expected)))
+        track.positions.append(place[best])
+        track.voxels, track.lost, track.inner_mm = labels == best, 0, here
+        taken.add(best)
+    outside = _outer(around, plane, planes)
+    for n in usable:
+        if n not in taken:
+            voxels = labels == n
+            cut = bool((ndimage.binary_dilation(voxels, np.ones((5, 5))) & ~outside).any()) or _at_end(voxels)
+            active.append(Track(here, cut, [place[n]], inner_mm=here, voxels=voxels))
 
 
-def _at_edge(near: NDArray[np.bool_], known: NDArray[np.bool_]) -> bool:
-    """Whether the place where bone was looked for reaches out of the scan, or of what was straightened."""
-    return bool((near & ~known).any() or near[0].any() or near[-1].any())
+def _outer(around: Surroundings, plane: int, planes: NDArray[np.intp]) -> NDArray[np.bool_]:
+    """What is known in the next section outward, and in this one."""
+    at = int(np.flatnonzero(planes == plane)[0])
+    known = around.known
+    if at == 0:
+        return np.zeros(known.shape[:2], bool)
+    both: NDArray[np.bool_] = known[:, :, plane] & known[:, :, planes[at - 1]]
+    return both
+
+
+def _at_end(voxels: NDArray[np.bool_]) -> bool:
+    return bool(voxels[:2].any() or voxels[-2:].any())
+
+
+def _reach(
+    active: Sequence[Track], around: Surroundings, column: Column, segment: Segment, here: float, plane: int
+) -> Reach:
+    """The farthest track that ends beside this vertebra."""
+    length = segment.bottom_mm - segment.top_mm
+    depth = column.depth_mm[_middle(column, segment)]
+    s, v = np.arange(len(around.hu))[:, None] * GRID_MM, V_MM[None, :]
+    root = (s > segment.top_mm) & (s < segment.top_mm + 0.6 * length) & (v > 0) & (v < 0.5 * depth + 15)
+    wanted = 0.6 * length * (0.5 * depth + 15) / GRID_MM**2
+    if (around.known[:, :, plane] & root).sum() < 0.7 * wanted:
+        return Reach(here, 5.0, True, 0.0)
+    ending = []
+    for track in active:
+        at = (track.positions[-1][0] - segment.top_mm) / length
+        behind = V_MM[0] + track.positions[-1][1] - 0.5 * depth
+        if ROOT[0] < at < ROOT[1] and behind < FAR_BEHIND_MM:
+            ending.append(track)
+    if not ending:
+        return Reach(here - GRID_MM, 5.0 - GRID_MM, False, 0.0)
+    farthest = max(ending, key=lambda track: track.begins_mm)
+    fall = float(farthest.positions[0][0] - farthest.positions[-1][0])
+    return Reach(farthest.begins_mm, farthest.begins_mm - here + 5.0, farthest.cut, fall)
 
 
 def _spread(section: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """Where bone may be in the next section: 2 mm up, 4 mm down, 4 mm to front and back."""
-    spread: NDArray[np.bool_] = ndimage.binary_dilation(section, np.ones((4, 5), bool), origin=(0, 0))
+    """Where bone may go on in the next section: 4 mm up, 2 mm down, 4 mm to front and back."""
+    spread: NDArray[np.bool_] = ndimage.binary_dilation(section, _STEP)
     return spread
 
 
-def _height(section: NDArray[np.bool_]) -> float:
-    rows = np.flatnonzero(section.any(axis=1))
-    return float(rows.mean()) if len(rows) else 0.0
+_STEP = np.array([*[[1, 1, 1, 1, 1]] * 4, [0, 0, 0, 0, 0]], bool)
+
+
+def _middle(column: Column, segment: Segment) -> int:
+    return min(max(round(0.5 * (segment.top_mm + segment.bottom_mm)), 0), len(column.width_mm) - 1)

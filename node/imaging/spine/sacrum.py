@@ -33,7 +33,7 @@ def pelvis_profile(around: Surroundings, column: Column) -> Floats:
         for row, place in enumerate((wing, iliac)):
             seen = known[slab][:, place]
             if seen.mean() > 0.7:
-                solid = np.percentile(around.hu[slab][:, place], 80, axis=0)
+                solid = np.percentile(around.calm_hu[slab][:, place], 80, axis=0)
                 result[row, i] = float((solid > BONE_HU).mean())
     return result
 

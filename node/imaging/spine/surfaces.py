@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.ndimage import gaussian_filter1d
 
 Floats = NDArray[np.float32]
 
@@ -62,12 +63,22 @@ def _fractional_minimum(cost: Floats) -> Floats:
     bend = left - 2.0 * mid + right
     vertex = np.divide(left - right, 2.0 * bend, out=np.zeros_like(bend), where=bend > 1e-6)
     inside = (low > 0) & (low < last)
-    return np.where(inside, low + np.clip(vertex, -0.5, 0.5), low).astype(np.float32)
+    return np.asarray(np.where(inside, low + np.clip(vertex, -0.5, 0.5), low), dtype=np.float32)
 
 
 def outward_fall(profiles: Floats, sigma: float) -> Floats:
     """Fall of attenuation along the last axis (positive where it drops outward), smoothed with ``sigma`` steps."""
-    from scipy.ndimage import gaussian_filter1d
-
     fall: Floats = -gaussian_filter1d(profiles, sigma, axis=-1, order=1, mode="nearest")
     return fall
+
+
+def passed_edges(score: Floats, steps: int) -> Floats:
+    """The strongest fall that lies more than ``steps`` further in on the same profile, 0 to 1.
+
+    Beyond the body's own surface other structures end too (the arch behind the canal, the next endplate): of two
+    edges the inner one is meant.
+    """
+    passed = np.zeros_like(score)
+    strongest = np.maximum.accumulate(np.clip(score, 0.0, 1.0), axis=-1)
+    passed[..., steps:] = strongest[..., :-steps]
+    return np.asarray(passed, dtype=np.float32)

@@ -1,0 +1,202 @@
+"""Composition root: the configuration becomes a running node, or one offline measurement."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import signal
+import tempfile
+import threading
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from node import log, pipeline, report, routing
+from node.config import Config, Rule
+from node.delivery import Deliverer
+from node.dicom import geometry, scan
+from node.domain.decision import Decision
+from node.domain.instance import Series
+from node.domain.job import MeasureJob, MeasureOutcome, Provenance
+from node.errors import MeasurementFailed, StudyRefused
+from node.intake import Assembly, Plan, Receiver, Routes
+from node.ledger import Ledger
+from node.workflow import Engine
+
+_log = log.get(__name__)
+
+
+def software_version() -> str:
+    """Return the version of the installed distribution."""
+    return metadata.version("vbmd-node")
+
+
+def routes(config: Config) -> Routes:
+    """The rules of a configuration, as the assembly applies them."""
+    return Routes(
+        version=config.digest,
+        decide=lambda series: [_measured_to_say_why(one, config) for one in decide(series, config)],
+        plan=lambda series, decision, job_id: Plan(
+            job_for(series, decision, config, config.state / "jobs" / job_id),
+            _rule(config, decision.rule).destinations,
+        ),
+    )
+
+
+def decide(series: Sequence[Series], config: Config) -> tuple[Decision, ...]:
+    """One decision for each series; series are compared within their study."""
+    return routing.decide(series, config.rules, _geometry(series))
+
+
+def _geometry(series: Sequence[Series]) -> Mapping[str, StudyRefused | None]:
+    """Why a series is no regular stack, by series; ``None`` where it is one."""
+    refusals: dict[str, StudyRefused | None] = {}
+    for one in series:
+        try:
+            geometry.check([instance.header for instance in one.instances])
+            refusals[one.series_instance_uid] = None
+        except StudyRefused as refused:
+            refusals[one.series_instance_uid] = refused
+    return refusals
+
+
+def _measured_to_say_why(decision: Decision, config: Config) -> Decision:
+    """A refused series whose rule wants refusals reported goes through the pipeline, which refuses it in a report."""
+    if decision.action == "refuse" and _rule(config, decision.rule).report_refusals:
+        return replace(decision, action="measure")
+    return decision
+
+
+def _rule(config: Config, name: str | None) -> Rule:
+    return next(rule for rule in config.rules if rule.name == name)
+
+
+def job_for(series: Series, decision: Decision, config: Config, out_dir: Path) -> MeasureJob:
+    """The measurement that a decision asks for."""
+    rule = _rule(config, decision.rule)
+    return MeasureJob(
+        series=series,
+        rule=rule.name,
+        phantoms=routing.phantoms_for(series, rule, config),
+        settings=config.measurement,
+        template=config.templates[rule.template],
+        report_refusals=rule.report_refusals,
+        out_dir=out_dir,
+        provenance=Provenance(software_version(), config.digest),
+    )
+
+
+class Node:
+    """A running node. Parts start from the inside out and stop from the outside in, so that nothing is dropped."""
+
+    def __init__(self, config: Config) -> None:
+        self.config = config
+        config.state.mkdir(parents=True, exist_ok=True)
+        self.ledger = Ledger(config.database)
+        in_force = routes(config)
+        self.deliverer = Deliverer(self.ledger, config.destinations, config.receiver.ae_title)
+        self.engine = Engine(
+            config.work,
+            self.ledger,
+            config.state / "workflow",
+            "node.pipeline:run",
+            on_finished=lambda _job: self.deliverer.wake(),
+        )
+        self.assembly = Assembly(self.ledger, config.assembly, lambda: in_force, self.engine.start_job)
+        self.receiver = Receiver(config.receiver, self.ledger)
+
+    def start(self) -> None:
+        """Resume what was interrupted, then open the door."""
+        self.engine.start()
+        self.deliverer.start()
+        self.assembly.start()
+        self.receiver.start()
+        _log.info("started", version=software_version(), config=str(self.config.file), digest=self.config.digest[:12])
+
+    def stop(self) -> None:
+        """Close the door, then let go of the work; what is under way is resumed at the next start."""
+        self.receiver.stop()
+        self.assembly.stop()
+        self.deliverer.stop()
+        self.engine.stop()
+        self.ledger.close()
+        _log.info("stopped")
+
+
+def serve(config: Config, started: Callable[[Node], None] | None = None) -> None:
+    """Run a node until SIGTERM or SIGINT."""
+    done = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: done.set())
+    node = Node(config)
+    node.start()
+    try:
+        if started is not None:
+            started(node)
+        done.wait()
+    finally:
+        node.stop()
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """One series measured offline."""
+
+    series: Series
+    decision: Decision
+    outcome: MeasureOutcome
+
+
+@dataclass(frozen=True, slots=True)
+class Ignored:
+    """One series, or one file, that is not measured."""
+
+    name: str
+    decision: Decision | None
+    message: str
+
+
+def measure_offline(paths: Iterable[Path], config: Config, out_dir: Path) -> Iterator[Measured | Ignored]:
+    """Measure what the rules select below ``paths`` (folders, zips, files), one series after the other.
+
+    Files go to a folder below ``out_dir`` for each series; what is not measured is yielded with its reason first.
+    """
+    with tempfile.TemporaryDirectory(prefix="vbmd-node-") as scratch:
+        found, skipped = scan.collect(paths, Path(scratch))
+        yield from (Ignored(one.name, None, one.message) for one in skipped)
+        decisions = decide(found, config)
+        chosen = []
+        for series, decision in zip(found, decisions, strict=True):
+            if decision.action == "ignore":
+                yield Ignored(series.series_instance_uid, decision, decision.message)
+            else:
+                chosen.append((series, decision))
+        for series, decision in chosen:
+            folder = out_dir / f"series-{hashlib.sha256(series.series_instance_uid.encode()).hexdigest()[:12]}"
+            yield Measured(series, decision, _run(job_for(series, decision, config, folder)))
+
+
+def _run(job: MeasureJob) -> MeasureOutcome:
+    try:
+        return pipeline.run(job)
+    except Exception as error:  # noqa: BLE001 - the outermost loop: one series must not stop the others
+        _log.error("measurement-failed", rule=job.rule, exc_info=True)
+        return pipeline.refuse(
+            job, MeasurementFailed(f"The measurement failed with an error of the node itself ({type(error).__name__}).")
+        )
+
+
+def result_document(entries: Iterable[Measured | Ignored], config: Config) -> dict[str, Any]:
+    """The documented JSON of an offline measurement (docs/result.md)."""
+    entries = list(entries)
+    return report.document(
+        [
+            json.loads(one.outcome.result_json.read_text(encoding="utf-8"))
+            for one in entries
+            if isinstance(one, Measured)
+        ],
+        [one.decision for one in entries if isinstance(one, Ignored) and one.decision is not None],
+        Provenance(software_version(), config.digest),
+    )

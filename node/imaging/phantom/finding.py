@@ -1,0 +1,151 @@
+"""From rows of rods to one phantom, or the reason why there is none."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from node.domain.phantom import PhantomFit, PhantomModel, RodModel, RodReading
+from node.domain.volume import Volume
+from node.errors import PhantomAmbiguous, PhantomNotFound, PhantomOutOfField, PhantomUnknown
+from node.imaging.phantom.identify import EQUAL_RMS_HU, Candidate, candidates
+from node.imaging.phantom.reading import EDGE_MARGIN_MM, read_rod, reading_radius
+from node.imaging.phantom.room import is_phantom
+from node.imaging.phantom.rows import RodRow
+
+if TYPE_CHECKING:
+    from node.imaging.body import Scene
+
+
+def find(volume: Volume, scene: Scene, phantoms: tuple[PhantomModel, ...]) -> PhantomFit:
+    """Return the one phantom of ``phantoms`` that lies in the scan, with its rods read.
+
+    Raises ``PhantomNotFound``, ``PhantomOutOfField``, ``PhantomUnknown`` or ``PhantomAmbiguous``, each with the
+    rods that were seen.
+    """
+    rows = scene.rod_rows
+    ways = [way for row in rows for way in candidates(row, phantoms)]
+    good = [way for way in ways if way.complete and not way.problems]
+    chosen = _only(good or [way for way in ways if way.complete], volume, rows)
+    if chosen is None:
+        raise _refusal(volume, rows, ways, phantoms)
+    readings = _readings(volume, chosen)
+    if readings is None:
+        raise PhantomOutOfField(
+            f"Phantom {chosen.model.id} was found, but not all of its rods can be read.", _seen(volume, rows)
+        )
+    return PhantomFit(chosen.model, readings, _confidence(chosen), _story(chosen))
+
+
+def _only(ways: list[Candidate], volume: Volume, rows: tuple[RodRow, ...]) -> Candidate | None:
+    """Return the candidate that fits clearly better than every other; ``None`` when there is none at all."""
+    if not ways:
+        return None
+    ways = sorted(ways, key=lambda way: way.line.rms_residual_hu)
+    best = ways[0]
+    rivals = [
+        way
+        for way in ways[1:]
+        if way.line.rms_residual_hu - best.line.rms_residual_hu < EQUAL_RMS_HU or way.row is not best.row
+    ]
+    if rivals:
+        names = sorted({way.model.id for way in [best, *rivals]})
+        several = len({id(way.row) for way in [best, *rivals]})
+        message = (
+            f"{several} phantoms lie in the scan: {', '.join(names)}."
+            if several > 1
+            else f"The rods fit several configured phantoms equally well: {', '.join(names)}."
+        )
+        raise PhantomAmbiguous(message, {**_seen(volume, rows), "candidates": names})
+    return best
+
+
+def _refusal(
+    volume: Volume, rows: tuple[RodRow, ...], ways: list[Candidate], phantoms: tuple[PhantomModel, ...]
+) -> PhantomNotFound | PhantomOutOfField | PhantomUnknown:
+    cut = [way for way in ways if not way.complete]
+    if cut:
+        best = min(cut, key=lambda way: way.line.rms_residual_hu)
+        lost = [rod.name for rod, there in zip(best.model.rods, best.inside, strict=True) if not there]
+        return PhantomOutOfField(
+            f"The scan field cuts phantom {best.model.id}: rods {', '.join(lost)} lie outside it.",
+            {**_seen(volume, rows), "phantom": best.model.id, "rods_outside": lost},
+        )
+    real = [row for row in rows if is_phantom(row)]
+    if any(any(row.slab.cut) for row in real):
+        return PhantomOutOfField("The scan field cuts a phantom's slab; not all rods are seen.", _seen(volume, real))
+    if real:
+        return PhantomUnknown(
+            f"A phantom with {len(real[0].rods)} rods was seen, but none of those configured fits it.",
+            {**_seen(volume, real), "configured": [model.id for model in phantoms]},
+        )
+    return PhantomNotFound("No calibration phantom was found in the scan.", _seen(volume, rows))
+
+
+def _readings(volume: Volume, way: Candidate) -> tuple[RodReading, ...] | None:
+    row = way.row
+    seen = {rod.s_mm: rod for rod in row.rods}
+    readings = []
+    for rod, s in zip(way.model.rods, way.s_mm, strict=True):
+        t, contrast = (seen[s].t_mm, seen[s].hu - row.base_hu) if s in seen else (0.0, 0.0)
+        radius = reading_radius(row.radius_mm, contrast)
+        reading = read_rod(volume, row.axes, [(s, t)], radius, row.z_range_mm, rod)
+        if reading is None:
+            return None
+        readings.append(reading)
+    if way.model.base_density_mg_cm3 is not None:
+        base = _base_reading(volume, way, way.model.base_density_mg_cm3)
+        if base is not None:
+            readings.append(base)
+    return tuple(readings)
+
+
+def _base_reading(volume: Volume, way: Candidate, density: float) -> RodReading | None:
+    """Read the base plate midway between neighbouring rods."""
+    s = np.sort(way.s_mm)
+    room = float(np.diff(s).min()) / 2 - way.row.radius_mm
+    depth = min(-way.row.slab.t_mm[0], way.row.slab.t_mm[1])
+    radius = min(room, depth) - EDGE_MARGIN_MM
+    if radius < 1.5:
+        return None
+    spots = [(float(middle), 0.0) for middle in (s[:-1] + s[1:]) / 2]
+    rod = RodModel("base", density)
+    return read_rod(volume, way.row.axes, spots, radius, way.row.z_range_mm, rod)
+
+
+def _confidence(way: Candidate) -> float:
+    """Between 0 and 1: fewer rods seen, faces unseen and scatter about the line each take some of it."""
+    seen = sum(way.seen) / len(way.seen)
+    faces = 1.0 if way.row.slab.flat_faces == 2 else 0.9
+    return round((0.5 + 0.5 * seen) * faces * float(np.exp(-way.line.rms_residual_hu / 20.0)), 3)
+
+
+def _story(way: Candidate) -> str:
+    row, line = way.row, way.line
+    unseen = [rod.name for rod, seen in zip(way.model.rods, way.seen, strict=True) if not seen]
+    story = (
+        f"{sum(way.seen)} of {len(way.seen)} rods of radius {row.radius_mm:.1f} mm seen in one slab over "
+        f"{row.z_range_mm[1] - row.z_range_mm[0]:.0f} mm{', in mirrored order' if way.mirrored else ''}"
+    )
+    if unseen:
+        story += f"; {', '.join(unseen)} placed by the pitch of the others"
+    return (
+        f"{story}; their attenuation fits {way.model.id} with slope {line.sigma_ct:.3f}, zero at "
+        f"{line.beta_ct:.1f} HU and {line.rms_residual_hu:.1f} HU of scatter."
+    )
+
+
+def _seen(volume: Volume, rows: tuple[RodRow, ...] | list[RodRow]) -> dict[str, object]:
+    """Facts of every row of rods that was seen."""
+    return {"rows": [_facts(volume, row) for row in rows]}
+
+
+def _facts(volume: Volume, row: RodRow) -> dict[str, object]:
+    z = sum(row.z_range_mm) / 2
+    rods = []
+    for rod in row.rods:
+        y, x = row.axes.at(rod.s_mm, rod.t_mm, z)
+        point = volume.lps_mm(np.array([z, y, x]) / volume.spacing_mm)
+        rods.append({"hu": round(rod.hu, 1), "centre_lps_mm": [round(float(v), 1) for v in point]})
+    return {"rods": rods, "radius_mm": round(row.radius_mm, 1), "base_hu": round(row.base_hu, 1)}

@@ -1,0 +1,160 @@
+"""Which of the configured phantoms a row of rods is."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import combinations
+
+import numpy as np
+
+from node.domain.phantom import PhantomModel, RodModel
+from node.domain.settings import CalibrationLimits
+from node.imaging.calibration import Line, fit_line, judge
+from node.imaging.phantom.discs import Floats
+from node.imaging.phantom.rows import MIN_PITCH_MM, RodRow
+
+STRICT = CalibrationLimits()
+LOOSE = CalibrationLimits(
+    min_r_squared=0.98, max_abs_beta_ct_hu=40.0, max_rms_residual_hu=20.0, min_sigma_ct=0.85, max_sigma_ct=2.4
+)
+"""Good enough to say which phantom it is; whether its calibration is believed is decided elsewhere."""
+EQUAL_RMS_HU = 3.0
+"""Fits whose scatter differs by less are equally good: beam hardening alone moves rods that much."""
+_GUESSED_NOISE_HU = 1.0
+_PITCH_TOLERANCE = 0.06
+_PUBLISHED_TOLERANCE = 0.15
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Candidate:
+    """One way to take a row for a phantom."""
+
+    model: PhantomModel
+    row: RodRow
+    s_mm: tuple[float, ...]
+    """Of each rod, in the model's order."""
+    seen: tuple[bool, ...]
+    """False: predicted from the pitch of the others."""
+    inside: tuple[bool, ...]
+    """False: outside the scan field."""
+    mirrored: bool
+    line: Line
+    problems: tuple[str, ...]
+    """Of the calibration, by the strict limits."""
+
+    @property
+    def complete(self) -> bool:
+        """Whether every rod lies in the scan field."""
+        return all(self.inside)
+
+
+def candidates(row: RodRow, models: tuple[PhantomModel, ...]) -> list[Candidate]:
+    """Return for each model the best way to take ``row`` for it, where there is one at all."""
+    found = []
+    for model in models:
+        ways = [way for way in _ways(row, model) if not judge(way.line, *_fitted(way), LOOSE)]
+        if ways:
+            found.append(min(ways, key=lambda way: (not way.complete, bool(way.problems), way.line.rms_residual_hu)))
+    return found
+
+
+def _fitted(way: Candidate) -> tuple[list[RodModel], Floats]:
+    """Rods (those inside the field, then the base plate) and HU that went into a candidate's line."""
+    return _standards(way.row, way.model, way.s_mm, way.inside)
+
+
+def _ways(row: RodRow, model: PhantomModel) -> Iterator[Candidate]:
+    count, seen = len(model.rods), len(row.rods)
+    if seen > count or not _radius_fits(row, model):
+        return
+    s_seen = np.array([rod.s_mm for rod in row.rods])
+    for mirrored in (False, True):
+        for chosen in combinations(range(count), seen):
+            places = np.array([count - 1 - i for i in chosen]) if mirrored else np.array(chosen)
+            s = _positions(places, s_seen, count, model)
+            if s is not None:
+                way = _candidate(row, model, s, set(places.tolist()), mirrored)
+                if way is not None:
+                    yield way
+
+
+def _radius_fits(row: RodRow, model: PhantomModel) -> bool:
+    if model.rod_diameter_mm is None:
+        return True
+    return abs(2 * row.radius_mm - model.rod_diameter_mm) <= max(2.0, _PUBLISHED_TOLERANCE * model.rod_diameter_mm)
+
+
+def _positions(places: Floats, s_seen: Floats, count: int, model: PhantomModel) -> Floats | None:
+    """Place of every rod along the row, when rod ``places[i]`` of the model is seen at ``s_seen[i]``.
+
+    With all rods seen their distances need not be equal; the places of others follow from an equal pitch.
+    """
+    step, origin = np.polyfit(places, s_seen, 1) if len(places) > 1 else (0.0, 0.0)
+    if (
+        model.rod_pitch_mm is not None
+        and abs(abs(float(step)) - model.rod_pitch_mm) > _PITCH_TOLERANCE * model.rod_pitch_mm
+    ):
+        return None
+    s: Floats = float(origin) + float(step) * np.arange(count, dtype=np.float64)
+    if len(places) < count:
+        off = np.abs(s[places.astype(int)] - s_seen).max()
+        if abs(step) < MIN_PITCH_MM or off > max(1.5, _PITCH_TOLERANCE * abs(step)):
+            return None
+    s[places.astype(int)] = s_seen
+    return s
+
+
+def _candidate(row: RodRow, model: PhantomModel, s: Floats, seen: set[int], mirrored: bool) -> Candidate | None:
+    inside = []
+    for index, position in enumerate(s):
+        state = True if index in seen else _room_for(row, float(position))
+        if state is None:
+            return None
+        inside.append(state)
+    flags = tuple(inside)
+    places = tuple(float(v) for v in s)
+    rods, hu = _standards(row, model, places, flags)
+    if len(rods) < 2:
+        return None
+    line = fit_line(rods, model.material, hu, np.full(len(rods), _GUESSED_NOISE_HU))
+    return Candidate(
+        model,
+        row,
+        places,
+        tuple(i in seen for i in range(len(s))),
+        flags,
+        mirrored,
+        line,
+        tuple(judge(line, rods, hu, STRICT)),
+    )
+
+
+def _room_for(row: RodRow, s: float) -> bool | None:
+    """Whether an unseen rod may lie at ``s``: True in even slab, False outside the field, None impossible."""
+    pixels = row.patch.disc(s, 0.0, 0.6 * row.radius_mm)
+    if pixels.size == 0 or not np.isfinite(pixels).all():
+        low, high = row.slab.cut
+        return False if (s < row.rods[0].s_mm and low) or (s > row.rods[-1].s_mm and high) else None
+    if not row.slab.s_mm[0] + 0.8 * row.radius_mm < s < row.slab.s_mm[1] - 0.8 * row.radius_mm:
+        return None
+    even = float(pixels.std()) < 15.0 and abs(float(pixels.mean()) - row.base_hu) < 80.0
+    return True if even else None
+
+
+def _standards(
+    row: RodRow, model: PhantomModel, s_mm: tuple[float, ...], inside: tuple[bool, ...]
+) -> tuple[list[RodModel], Floats]:
+    """The model's rods in the field with their HU in the average, and the base plate where it is a standard."""
+    by_place = {rod.s_mm: rod.hu for rod in row.rods}
+    rods, hu = [], []
+    for rod, s, there in zip(model.rods, s_mm, inside, strict=True):
+        if there:
+            rods.append(rod)
+            hu.append(by_place.get(s, float("nan")))
+            if np.isnan(hu[-1]):
+                hu[-1] = float(row.patch.disc(s, 0.0, 0.6 * row.radius_mm).mean())
+    if model.base_density_mg_cm3 is not None:
+        rods.append(RodModel("base", model.base_density_mg_cm3))
+        hu.append(row.base_hu)
+    return rods, np.array(hu)

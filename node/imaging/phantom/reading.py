@@ -1,0 +1,122 @@
+"""Attenuation of rods, slice by slice, at the scan's own resolution."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage
+
+from node.domain.phantom import RodModel, RodReading
+from node.domain.volume import OUTSIDE_FIELD_HU, Volume
+from node.imaging.phantom.discs import Floats
+from node.imaging.phantom.straight import RowAxes
+
+EDGE_MARGIN_MM = 2.5
+"""Kept from the rod's edge: blur of a soft kernel and a slightly wrong centre."""
+FULL_CONTRAST_HU = 300.0
+"""A rod this different from its slab is read half a millimetre further inside: its edge matters more than noise."""
+MAX_REJECTED_PART = 0.12
+"""Of a slice's voxels: more outliers than this (bubble, streak) and the slice is not used."""
+_VOXEL_LIMIT_SD = 4.5
+_SLICE_LIMIT_SD = 5.0
+_MIN_SLICE_LIMIT_HU = 3.0
+_TREND_HALF_WIDTH_MM = 30.0
+
+
+def read_rod(
+    volume: Volume,
+    axes: RowAxes,
+    spots_st_mm: Sequence[tuple[float, float]],
+    radius_mm: float,
+    z_range_mm: tuple[float, float],
+    rod: RodModel,
+) -> RodReading | None:
+    """Read one standard at the spots (s, t) of its row (one for a rod, several for a base plate).
+
+    ``radius_mm`` is that of the discs that are averaged. ``z_range_mm`` is where it was seen; the reading reaches a
+    thick image further at either end, and slices that do not belong to it (ends, artefacts, bubbles) are recognised
+    and left out. ``None``: nothing to read.
+    """
+    dk = volume.spacing_mm[0]
+    first = max(0, int(np.floor(z_range_mm[0] / dk)) - int(np.ceil(14 / dk)))
+    last = min(volume.hu.shape[0] - 1, int(np.ceil(z_range_mm[1] / dk)) + int(np.ceil(14 / dk)))
+    slices, values = [], []
+    for k in range(first, last + 1):
+        pixels = np.concatenate([_disc(volume, k, axes.at(s, t, k * dk), radius_mm) for s, t in spots_st_mm])
+        if pixels.size >= 4 and pixels.min() > OUTSIDE_FIELD_HU:
+            slices.append(k)
+            values.append(pixels.astype(np.float64))
+    if len(slices) < 3:
+        return None
+    means, variances, counts, usable = _slice_statistics(values, dk)
+    if usable.sum() < 3:
+        return None
+    kept = np.flatnonzero(usable)
+    centre_s = float(np.mean([s for s, _ in spots_st_mm]))
+    centre_t = float(np.mean([t for _, t in spots_st_mm]))
+    index = np.array([[slices[n], *(axes.at(centre_s, centre_t, slices[n] * dk))] for n in kept])
+    index[:, 1:] /= volume.spacing_mm[1:]
+    centres = volume.lps_mm(index)
+    total = counts[kept].sum()
+    middle = centres.mean(axis=0)
+    return RodReading(
+        rod,
+        float((means[kept] * counts[kept]).sum() / total),
+        float(np.sqrt((variances[kept] * counts[kept]).sum() / total)),
+        int(total),
+        (float(middle[0]), float(middle[1]), float(middle[2])),
+        radius_mm,
+        centres,
+        means[kept],
+    )
+
+
+def reading_radius(radius_mm: float, contrast_hu: float) -> float:
+    """Return how far from its axis a rod of ``radius_mm`` is read."""
+    margin = EDGE_MARGIN_MM + 0.5 * min(1.0, abs(contrast_hu) / FULL_CONTRAST_HU)
+    return max(radius_mm - margin, 0.5 * radius_mm)
+
+
+def _disc(volume: Volume, k: int, centre_yx_mm: Floats, radius_mm: float) -> NDArray[np.int16]:
+    """Voxels of slice ``k`` whose centres lie within the disc; empty when it reaches over the image edge."""
+    dj, di = volume.spacing_mm[1:]
+    y, x = float(centre_yx_mm[0]), float(centre_yx_mm[1])
+    j0, j1 = int(np.ceil((y - radius_mm) / dj)), int(np.floor((y + radius_mm) / dj))
+    i0, i1 = int(np.ceil((x - radius_mm) / di)), int(np.floor((x + radius_mm) / di))
+    rows, columns = volume.hu.shape[1:]
+    if j0 < 0 or i0 < 0 or j1 >= rows or i1 >= columns:
+        return np.zeros(0, dtype=np.int16)
+    away = ((np.arange(j0, j1 + 1) * dj - y) ** 2)[:, None] + (np.arange(i0, i1 + 1) * di - x) ** 2
+    pixels: NDArray[np.int16] = volume.hu[k, j0 : j1 + 1, i0 : i1 + 1][away <= radius_mm**2]
+    return pixels
+
+
+def _slice_statistics(values: list[Floats], dk: float) -> tuple[Floats, Floats, Floats, NDArray[np.bool_]]:
+    """Return mean, variance and number of the voxels kept in each slice, and which slices are usable."""
+    medians = np.array([np.median(v) for v in values])
+    spread = 1.4826 * float(np.median([np.median(np.abs(v - m)) for v, m in zip(values, medians, strict=True)]))
+    spread = max(spread, 1.0)
+    trend = _trend(medians, dk)
+    kept = [v[np.abs(v - t) <= _VOXEL_LIMIT_SD * spread] for v, t in zip(values, trend, strict=True)]
+    counts = np.array([len(v) for v in kept], dtype=np.float64)
+    sizes = np.array([len(v) for v in values], dtype=np.float64)
+    means = np.array([v.mean() if len(v) else np.nan for v in kept])
+    variances = np.array([v.var() if len(v) else np.nan for v in kept])
+    usable = (counts >= 4) & (1 - counts / sizes <= MAX_REJECTED_PART)
+    if usable.any():
+        off = means - _trend(np.where(usable, means, np.nanmedian(means[usable])), dk)
+        scale = 1.4826 * float(np.median(np.abs(off[usable])))
+        usable &= np.abs(off) <= max(_SLICE_LIMIT_SD * scale, _MIN_SLICE_LIMIT_HU)
+    return means, variances, counts, usable
+
+
+def _trend(levels: Floats, dk: float) -> Floats:
+    """Running median along the rod: slow changes stay, ends and artefacts do not matter."""
+    half = max(2, round(_TREND_HALF_WIDTH_MM / dk))
+    width = min(2 * half + 1, 2 * (len(levels) // 2) - 1 if len(levels) > 3 else 3)
+    overall = float(np.median(levels))
+    near = np.abs(levels - overall) <= 40.0 + 0.1 * abs(overall)
+    trend: Floats = ndimage.median_filter(np.where(near, levels, overall), size=width, mode="nearest")
+    return trend

@@ -1,0 +1,115 @@
+"""The base plate around a row of rods: its attenuation, and where it ends."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from node.imaging.phantom.discs import Floats
+from node.imaging.phantom.straight import Patch
+
+BASE_TOLERANCE_HU = 25.0
+MAX_HALF_THICKNESS_MM = 32.0
+MIN_FLAT_PART = 0.6
+"""Part of the slab's width over which a face must be straight, for the face to count as one."""
+
+
+@dataclass(frozen=True, slots=True)
+class Slab:
+    """Extent of the base plate in (s, t) of its row."""
+
+    base_hu: float
+    s_mm: tuple[float, float]
+    t_mm: tuple[float, float]
+    flat_faces: int
+    """How many of its two faces are seen as straight lines parallel to the row."""
+    cut: tuple[bool, bool]
+    """Whether the scan field ends before the slab does, on the side of small and of large s."""
+
+
+def find_slab(patch: Patch, rods: Sequence[tuple[float, float]]) -> Slab | None:
+    """Return the slab that holds the rods, given as (s, radius); ``None`` when no one material does.
+
+    Straight faces parallel to the row are what no organ has: two rods need both, more rods one.
+    """
+    radius = float(np.median([r for _, r in rods]))
+    base = _base_between(patch, rods)
+    if base is None:
+        return None
+    ends, cut = _ends_along(patch, rods, base, radius)
+    lower, lower_flat = _face(patch, rods, ends, base, -1)
+    upper, upper_flat = _face(patch, rods, ends, base, 1)
+    faces = int(lower_flat) + int(upper_flat)
+    if faces < (2 if len(rods) == 2 else 1):
+        return None
+    if not lower_flat:
+        lower = -upper
+    if not upper_flat:
+        upper = -lower
+    if min(-lower, upper) < radius - 0.5:
+        return None
+    return Slab(base, ends, (lower, upper), faces, cut)
+
+
+def _clear_of(s_mm: Floats, rods: Sequence[tuple[float, float]], margin: float) -> NDArray[np.bool_]:
+    clear = np.ones(s_mm.shape, dtype=bool)
+    for centre, radius in rods:
+        clear &= np.abs(s_mm - centre) > radius + margin
+    return clear
+
+
+def _base_between(patch: Patch, rods: Sequence[tuple[float, float]]) -> float | None:
+    """HU between the rods, or ``None`` when that is not mostly one material (a faint rod may lie there too)."""
+    low, high = min(s for s, _ in rods), max(s for s, _ in rods)
+    radius = float(np.median([r for _, r in rods]))
+    columns = (patch.s_mm > low) & (patch.s_mm < high) & _clear_of(patch.s_mm, rods, 1.8)
+    pixels = patch.hu[np.abs(patch.t_mm) <= 0.6 * radius][:, columns]
+    pixels = pixels[np.isfinite(pixels)]
+    if pixels.size < 8:
+        return None
+    ordered = np.sort(pixels)
+    half = len(ordered) // 2
+    start = int(np.argmin(ordered[half:] - ordered[: len(ordered) - half]))
+    base = float(ordered[start : start + half].mean())
+    even = float(np.mean(np.abs(pixels - base) < BASE_TOLERANCE_HU))
+    return base if even > (0.8 if len(rods) == 2 else 0.6) else None
+
+
+def _ends_along(
+    patch: Patch, rods: Sequence[tuple[float, float]], base: float, radius: float
+) -> tuple[tuple[float, float], tuple[bool, bool]]:
+    """Walk out from the outer rods until the material changes (a faint rod does not stop the walk)."""
+    middle = np.abs(patch.t_mm) <= 0.5 * radius
+    along = np.full(patch.s_mm.shape, np.nan)
+    known: NDArray[np.bool_] = np.asarray(np.isfinite(patch.hu[middle]).all(axis=0))
+    along[known] = np.median(patch.hu[middle][:, known], axis=0)
+    other = np.asarray(~(np.abs(along - base) < 2 * BASE_TOLERANCE_HU))
+    left = np.flatnonzero(other & (patch.s_mm < rods[0][0] - rods[0][1] - 1.5))
+    right = np.flatnonzero(other & (patch.s_mm > rods[-1][0] + rods[-1][1] + 1.5))
+    first = int(left[-1]) if len(left) else 0
+    last = int(right[0]) if len(right) else len(along) - 1
+    cut = (
+        not known[max(first - 1, 0)] or not known[first],
+        not known[min(last + 1, len(known) - 1)] or not known[last],
+    )
+    return (float(patch.s_mm[first]), float(patch.s_mm[last])), cut
+
+
+def _face(
+    patch: Patch, rods: Sequence[tuple[float, float]], ends: tuple[float, float], base: float, sign: int
+) -> tuple[float, bool]:
+    """Where the slab ends along its normal, on one side, and whether it does so along a straight line."""
+    columns = np.flatnonzero((patch.s_mm > ends[0] + 2) & (patch.s_mm < ends[1] - 2) & _clear_of(patch.s_mm, rods, 1.0))
+    outward = patch.t_mm * sign
+    order = np.argsort(outward)[np.sort(outward) > 0]
+    if len(columns) == 0:
+        return sign * MAX_HALF_THICKNESS_MM, False
+    other = ~(np.abs(patch.hu[order][:, columns] - base) < 2 * BASE_TOLERANCE_HU)
+    reached = np.where(other.any(axis=0), other.argmax(axis=0), len(order) - 1)
+    depth = outward[order][reached]
+    typical = float(np.median(depth))
+    flat = float(np.mean(np.abs(depth - typical) <= 1.5)) >= MIN_FLAT_PART and typical <= MAX_HALF_THICKNESS_MM
+    return sign * typical, flat

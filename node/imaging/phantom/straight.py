@@ -1,0 +1,111 @@
+"""The scan laid along a row of rods and averaged over their length: noise goes, what is not extruded blurs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage
+
+from node.domain.volume import OUTSIDE_FIELD_HU, Volume
+from node.imaging.grid import block_factors, block_mean, in_field
+from node.imaging.phantom.discs import Floats
+
+IMAGE_THICKNESS_MM = 24.0
+"""Slices are averaged to this before rods are looked for: 60 HU of noise become a few."""
+IMAGE_PIXEL_MM = 1.6
+PATCH_PIXEL_MM = 1.0
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ThickImages:
+    """A scan as a few thick axial images. Lengths are mm of the scan's own grid, from the centre of voxel (0, 0, 0)."""
+
+    hu: NDArray[np.int16]
+    """Shape (images, rows, columns); ``OUTSIDE_FIELD_HU`` outside the scan field."""
+    z_mm: Floats
+    """Middle of each image."""
+    pixel_mm: tuple[float, float]
+    first_pixel_mm: tuple[float, float]
+    """Centre of pixel (0, 0)."""
+
+    @classmethod
+    def of(cls, volume: Volume) -> ThickImages:
+        """Average ``volume``; a short scan still gives about eight images."""
+        length = volume.hu.shape[0] * volume.spacing_mm[0]
+        wanted = (min(IMAGE_THICKNESS_MM, length / 8), IMAGE_PIXEL_MM, IMAGE_PIXEL_MM)
+        blocks = block_mean(volume, wanted)
+        fk, fj, fi = block_factors(volume, wanted)
+        dk, dj, di = volume.spacing_mm
+        hu = np.where(in_field(blocks.hu), blocks.hu, np.int16(OUTSIDE_FIELD_HU))
+        z_mm: Floats = (np.arange(len(hu), dtype=np.float64) * fk + (fk - 1) / 2) * dk
+        return cls(hu, z_mm, (dj * fj, di * fi), ((fj - 1) / 2 * dj, (fi - 1) / 2 * di))
+
+    def sampled(self, image: int, yx_mm: Floats) -> Floats:
+        """Bilinear HU of one image at points (..., 2); NaN outside the image or the field."""
+        at = [(yx_mm[..., axis] - self.first_pixel_mm[axis]) / self.pixel_mm[axis] for axis in (0, 1)]
+        values: Floats = ndimage.map_coordinates(
+            self.hu[image], at, output=np.float64, order=1, mode="constant", cval=OUTSIDE_FIELD_HU
+        )
+        values[values < -1150] = np.nan
+        return values
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class RowAxes:
+    """Where a row of rods lies: point(s, t, z) = origin + slope · z + s · along + t · normal, all (y, x) in mm."""
+
+    origin_yx_mm: Floats
+    slope_yx: Floats
+    along_yx: Floats
+    """Unit vector from rod to rod, toward rising x."""
+    normal_yx: Floats
+    """Unit vector across the slab, toward rising y where the slab lies flat."""
+
+    def at(self, s_mm: float | Floats, t_mm: float | Floats, z_mm: float) -> Floats:
+        """Return the points (..., 2) at (s, t) in the plane ``z_mm``."""
+        s, t = np.asarray(s_mm)[..., None], np.asarray(t_mm)[..., None]
+        points: Floats = self.origin_yx_mm + self.slope_yx * z_mm + s * self.along_yx + t * self.normal_yx
+        return points
+
+    def of(self, yx_mm: Floats, z_mm: float | Floats) -> tuple[Floats, Floats]:
+        """Return (s, t) of points (..., 2) in the plane(s) ``z_mm``."""
+        offset = yx_mm - self.origin_yx_mm - self.slope_yx * np.asarray(z_mm)[..., None]
+        return offset @ self.along_yx, offset @ self.normal_yx
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Patch:
+    """Cross-section of everything about a row, the median of many thick images; 1 mm pixels.
+
+    ``hu[t, s]``; NaN where most images saw nothing.
+    """
+
+    hu: Floats
+    s_mm: Floats
+    t_mm: Floats
+
+    def disc(self, s_mm: float, t_mm: float, radius_mm: float) -> Floats:
+        """Return the pixels within ``radius_mm`` of (s, t)."""
+        inside = (self.s_mm[None, :] - s_mm) ** 2 + (self.t_mm[:, None] - t_mm) ** 2 <= radius_mm**2
+        pixels: Floats = self.hu[inside]
+        return pixels
+
+
+def straighten(
+    images: ThickImages,
+    axes: RowAxes,
+    used: NDArray[np.int64],
+    s_range: tuple[float, float],
+    t_range: tuple[float, float],
+) -> Patch:
+    """Lay the images ``used`` along the rods and take their median."""
+    s = np.arange(np.floor(s_range[0]), s_range[1] + 1, PATCH_PIXEL_MM)
+    t = np.arange(np.floor(t_range[0]), t_range[1] + 1, PATCH_PIXEL_MM)
+    grid_s, grid_t = np.meshgrid(s, t)
+    stack = np.stack([images.sampled(int(k), axes.at(grid_s, grid_t, float(images.z_mm[k]))) for k in used])
+    known = np.isfinite(stack).mean(axis=0) > 0.5
+    hu = np.full(grid_s.shape, np.nan)
+    hu[known] = np.nanmedian(stack[:, known], axis=0)
+    return Patch(hu, s, t)

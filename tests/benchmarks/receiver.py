@@ -1,0 +1,26 @@
+"""A receiver alone, for the benchmark: ``python -m tests.benchmarks.receiver FOLDER PORT`` until SIGTERM."""
+
+from __future__ import annotations
+
+import signal
+import sys
+from pathlib import Path
+
+from node import log
+from node.domain.settings import ReceiverSettings
+from node.intake import Receiver
+from node.ledger import Ledger, sqlite_url
+
+
+def main(folder: Path, port: int) -> None:
+    log.setup("WARNING")
+    ledger = Ledger(sqlite_url(folder / "ledger.sqlite"))
+    receiver = Receiver(ReceiverSettings("BENCH", port, folder / "spool", "127.0.0.1", open_to_all=True), ledger)
+    receiver.start()
+    signal.sigwait({signal.SIGTERM, signal.SIGINT})
+    receiver.stop()
+
+
+if __name__ == "__main__":
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM, signal.SIGINT})
+    main(Path(sys.argv[1]), int(sys.argv[2]))

@@ -1,0 +1,116 @@
+"""Patient and study survive into every output, whatever they were written in."""
+
+from __future__ import annotations
+
+import warnings
+from pathlib import Path
+
+import pydicom
+import pytest
+from pydicom.dataset import Dataset
+
+from node.report import summary, write
+from node.report.identity import UNKNOWN_MOMENT, moment, taken
+from tests.report import fixtures
+from tests.report.fixtures import Patient
+
+NAMES = {
+    "none": Patient(None, "Mueller^Grete", "CT Abdomen"),
+    "none, though Latin": Patient(None, "Müller^Grete", "Prüfung"),
+    "ISO_IR 100": Patient("ISO_IR 100", "Müller^Grete", "Prüfung"),
+    "ISO_IR 144": Patient("ISO_IR 144", "Иванова^Анна", "КТ органов брюшной полости"),
+    "ISO_IR 192": Patient("ISO_IR 192", "Wang^XiaoDong=王^小东", "腹部 CT – 平扫"),
+    "GB18030": Patient("GB18030", "Wang^XiaoDong=王^小东", "腹部平扫 誠 俓"),
+    "GBK": Patient("GBK", "Wang^XiaoDong=王^小东", "腹部平扫"),
+    "several": Patient(["", "ISO 2022 IR 87"], "Yamada^Tarou=山田^太郎=やまだ^たろう", "腹部CT"),
+}
+
+
+def outputs(folder: Path, patient: Patient) -> list[Dataset]:
+    stored, volume = fixtures.single_frames(folder / "source", patient=patient)
+    findings = fixtures.findings(volume, stored)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        objects = write(findings, volume, fixtures.job(stored, folder / "out"))
+    return [pydicom.dcmread(one.path) for one in objects]
+
+
+@pytest.mark.parametrize("charset", NAMES)
+def test_names_survive_in_every_output(charset: str, tmp_path: Path) -> None:
+    patient = NAMES[charset]
+    for dataset in outputs(tmp_path, patient):
+        assert dataset.SpecificCharacterSet == "ISO_IR 192"
+        assert str(dataset.PatientName) == patient.name
+        assert str(dataset.ReferringPhysicianName) == patient.name
+        assert dataset.StudyDescription == patient.description
+
+
+def test_phantom_serial_outside_ascii_survives_a_plain_source(tmp_path: Path) -> None:
+    outputs(tmp_path, NAMES["none"])
+    assert "serial S-1 ä" in str(summary(tmp_path / "out" / "bone-density.dcm").phantom)
+
+
+def test_identifiers_and_dates_are_those_of_the_study(tmp_path: Path) -> None:
+    for dataset in outputs(tmp_path, Patient()):
+        assert (dataset.PatientID, dataset.PatientBirthDate, dataset.PatientSex) == ("TEST-1", "19500102", "F")
+        assert (dataset.StudyInstanceUID, dataset.AccessionNumber) == (fixtures.STUDY, "A77")
+        assert (dataset.StudyDate, dataset.StudyTime, dataset.PatientAge) == ("20240305", "091500", "074Y")
+
+
+def test_outputs_are_series_of_their_own(tmp_path: Path) -> None:
+    series = {dataset.SeriesInstanceUID: dataset.SeriesNumber for dataset in outputs(tmp_path, Patient())}
+    assert fixtures.SERIES not in series
+    assert sorted(series.values()) == [9001, 9002]
+
+
+def test_absent_attributes_are_empty_where_they_must_be_present(tmp_path: Path) -> None:
+    missing = Patient(drop=("PatientID", "PatientSex", "AccessionNumber", "StudyID", "ReferringPhysicianName"))
+    for dataset in outputs(tmp_path, missing):
+        assert all(keyword in dataset and not dataset[keyword].value for keyword in missing.drop)
+
+
+def test_scanner_is_named_as_contributing_equipment(tmp_path: Path) -> None:
+    for dataset in outputs(tmp_path, Patient()):
+        assert dataset.Manufacturer == "vbmd-node project"
+        assert dataset.ContributingEquipmentSequence[0].ManufacturerModelName == "Scanner 9"
+
+
+@pytest.mark.filterwarnings("ignore:Invalid value")
+def test_attribute_that_cannot_be_decoded_is_left_out() -> None:
+    source = Dataset()
+    source.add(pydicom.dataelem.RawDataElement(pydicom.tag.Tag("PatientSize"), "DS", 6, b"tall\xff ", 0, False, True))
+    assert taken(source, "PatientSize") is None
+
+
+def test_values_against_the_rules_are_kept_as_they_are(tmp_path: Path) -> None:
+    stored, volume = fixtures.single_frames(tmp_path / "source")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        for item in stored:
+            source = pydicom.dcmread(item.path)
+            source.PatientSex, source.PatientBirthDate, source.AccessionNumber = "W", "1950-01-02", "A" * 20
+            source.save_as(item.path)
+        objects = write(fixtures.findings(volume, stored), volume, fixtures.job(stored, tmp_path / "out"))
+        for one in objects:
+            dataset = pydicom.dcmread(one.path)
+            assert (dataset.PatientSex, dataset.PatientBirthDate, dataset.AccessionNumber) == (
+                "W",
+                "1950-01-02",
+                "A" * 20,
+            )
+
+
+def test_moment_falls_back_from_acquisition_to_study() -> None:
+    source = Dataset()
+    source.StudyDate, source.StudyTime = "20200102", "1503"
+    assert (moment(source, None).date, moment(source, None).time) == ("20200102", "150300")
+
+
+def test_moment_of_a_combined_stamp() -> None:
+    source = Dataset()
+    source.AcquisitionDateTime = "20200102150405.123+0100"
+    assert (moment(source, None).date, moment(source, None).time) == ("20200102", "150405")
+
+
+def test_moment_of_a_source_without_dates_is_the_stated_one() -> None:
+    assert (moment(Dataset(), None).date, moment(Dataset(), None).time) == UNKNOWN_MOMENT
