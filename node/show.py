@@ -66,7 +66,7 @@ def report_table(summary: SrSummary) -> RenderableType:
         parts.append(Text(f"not measured: {summary.refusal}", "red"))
     else:
         mean = f"{summary.mean_vbmd_mg_cm3} ± {summary.mean_expanded_uncertainty_mg_cm3} mg/cm³"
-        parts.append(Text(f"mean of {summary.mean_of}: {mean} — {summary.category}", "bold"))
+        parts.append(Text(f"{summary.mean_of}: {mean} — {summary.category}", "bold"))
     for label, value in (("phantom", summary.phantom), ("calibration", summary.calibration)):
         if value:
             parts.append(Text(f"{label}: {value}"))

@@ -80,7 +80,7 @@ def test_the_mean_in_the_report_is_within_3_mg_of_truth(walk: Walk, name: str) -
 
 @pytest.mark.parametrize("name", MEASURED)
 def test_the_mean_is_of_l1_and_l2(walk: Walk, name: str) -> None:
-    assert walk.report(name).mean_of == "L1, L2"
+    assert walk.report(name).mean_of == "Mean of L1, L2"
 
 
 @pytest.mark.parametrize(("name", "reason"), sorted(REFUSED.items()))

@@ -1,6 +1,6 @@
 """The configuration: one TOML file, checked as a whole, handed down as frozen values."""
 
 from node.config.load import Config, load
-from node.config.rules import AllOf, AnyOf, Condition, Not, Rule, Scanner, Test
+from node.config.rules import AllOf, AnyOf, AttributeTest, Condition, Not, Rule, Scanner
 
-__all__ = ["AllOf", "AnyOf", "Condition", "Config", "Not", "Rule", "Scanner", "Test", "load"]
+__all__ = ["AllOf", "AnyOf", "AttributeTest", "Condition", "Config", "Not", "Rule", "Scanner", "load"]

@@ -14,7 +14,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from node.config import check
-from node.config.phantoms import load_phantoms
+from node.config.phantoms import load_phantoms, phantom_files
 from node.config.rules import Rule, Scanner
 from node.config.schema import ARRAYS, TABLES
 from node.config.tables import Table, problems, suggestion
@@ -84,9 +84,10 @@ def load(path: Path | None = None, environment: Mapping[str, str] = os.environ) 
     found: list[Problem] = []
     tables = _tables(raw, str(file), found)
     arrays = {name: _array(raw, name, str(file), found) for name in ARRAYS}
-    phantoms = load_phantoms(_folders(file, "config", "phantoms"), found)
+    files = phantom_files(_folders(file, "config", "phantoms"))
+    phantoms = load_phantoms(files.values(), found)
     templates = _templates(file)
-    names = check.Names.of(raw, phantoms=phantoms, templates=templates)
+    names = check.Names.of(raw, phantoms=files, templates=templates)
     found += check.everything(str(file), raw, tables, arrays, names)
     if found:
         raise ConfigError(tuple(found))

@@ -15,16 +15,19 @@ from node.domain.phantom import PhantomModel, RodModel
 from node.errors import Problem
 
 
-def load_phantoms(folders: Iterable[Path], found: list[Problem]) -> dict[str, PhantomModel]:
-    """All phantoms of the folders, by id; an earlier folder wins. What is wrong with a file is added to ``found``."""
-    phantoms: dict[str, PhantomModel] = {}
+def phantom_files(folders: Iterable[Path]) -> dict[str, Path]:
+    """Phantom files by id; an earlier folder wins."""
+    files: dict[str, Path] = {}
     for folder in folders:
         for file in sorted(folder.glob("*.toml")):
-            if file.stem not in phantoms:
-                phantom = _phantom(file, found)
-                if phantom is not None:
-                    phantoms[phantom.id] = phantom
-    return phantoms
+            files.setdefault(file.stem, file)
+    return files
+
+
+def load_phantoms(files: Iterable[Path], found: list[Problem]) -> dict[str, PhantomModel]:
+    """Phantoms by id. What is wrong with a file is added to ``found``."""
+    phantoms = (_phantom(file, found) for file in files)
+    return {phantom.id: phantom for phantom in phantoms if phantom is not None}
 
 
 def _phantom(file: Path, found: list[Problem]) -> PhantomModel | None:
@@ -54,7 +57,9 @@ def _wrong(file: str, stem: str, table: Any) -> Iterable[Problem]:
     names = [rod.name for rod in table.rods]
     if len(set(names)) < len(names):
         yield Problem(file, "rods", "two rods have the same name.")
-    if len({rod.density_mg_cm3 for rod in table.rods}) < 2:
+    if len(table.rods) < 2:
+        yield Problem(file, "rods", "at least two rods are needed.")
+    elif len({rod.density_mg_cm3 for rod in table.rods}) < 2:
         yield Problem(file, "rods", "all rods have the same density: no line can be fitted.")
     with_water = [rod.water_density_mg_cm3 is not None for rod in table.rods]
     if any(with_water) and not all(with_water):

@@ -17,7 +17,7 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Discriminator, Field, Tag, field_validator, model_validator
 
-from node.config.tables import Slug, Strings, Table, suggestion
+from node.config.tables import NotEmpty, Slug, Strings, Table, suggestion
 
 Kind = Literal["text", "texts", "number"]
 
@@ -61,7 +61,7 @@ ATTRIBUTES: dict[str, tuple[Kind, str]] = {
 MAX_PATTERN_LENGTH = 500
 
 
-class Test(Table):
+class AttributeTest(Table):
     """A test of one attribute."""
 
     tag: ClassVar[str] = "<test>"
@@ -102,7 +102,7 @@ class Test(Table):
         return values
 
     @model_validator(mode="after")
-    def _one_fitting_test(self) -> Test:
+    def _one_fitting_test(self) -> AttributeTest:
         bounds = self.min is not None or self.max is not None
         others = [self.equals, self.one_of, self.matches, self.present]
         given = bounds + sum(value is not None for value in others)
@@ -138,7 +138,7 @@ class AnyOf(Table):
 
     tag: ClassVar[str] = "<any>"
 
-    any: Annotated[tuple[Condition, ...], Field(strict=False, min_length=1)]
+    any: Annotated[tuple[Condition, ...], Field(strict=False), NotEmpty]
 
 
 class Not(Table):
@@ -154,14 +154,14 @@ def _which(value: Any) -> str | None:
         return value.tag
     if not isinstance(value, dict):
         return None
-    return next((f"<{key}>" for key in ("all", "any", "not") if key in value), Test.tag)
+    return next((f"<{key}>" for key in ("all", "any", "not") if key in value), AttributeTest.tag)
 
 
 Condition = Annotated[
     Annotated[AllOf, Tag("<all>")]
     | Annotated[AnyOf, Tag("<any>")]
     | Annotated[Not, Tag("<not>")]
-    | Annotated[Test, Tag("<test>")],
+    | Annotated[AttributeTest, Tag("<test>")],
     Discriminator(_which),
 ]
 AllOf.model_rebuild()
@@ -193,4 +193,4 @@ class Scanner(Table):
 
     name: Slug
     when: Condition
-    phantoms: Annotated[Strings, Field(min_length=1)]
+    phantoms: Annotated[Strings, NotEmpty]

@@ -182,12 +182,11 @@ ARRAYS: dict[str, type[Table]] = {
 ROD = table("rod", fields_of(RodModel, name=Text, density_mg_cm3=Density, water_density_mg_cm3=Positive | None))
 PHANTOM = table(
     "phantom",
-    {"id": (Slug | None, None), "rods": (Annotated[tuple[ROD, ...], Field(strict=False, min_length=2)], ...)},  # type: ignore[valid-type]
+    {"id": (Slug | None, None), "rods": (Annotated[tuple[ROD, ...], Field(strict=False)], ...)},  # type: ignore[valid-type]
     fields_of(
         PhantomModel,
-        omit=("id", "rods"),
+        omit=("id", "rods", "serial"),
         model=Text,
-        serial=Text | None,
         rod_diameter_mm=Positive | None,
         rod_pitch_mm=Positive | None,
         slab_width_mm=Positive | None,
@@ -196,6 +195,7 @@ PHANTOM = table(
         base_density_mg_cm3=Density | None,
         certificate_date=Text | None,
     ),
+    {"serial": (Text | None, None)},
     {"source": (Text | None, None), "note": (Annotated[str, Field(max_length=2000)] | None, None)},
 )
 """``phantoms/<id>.toml``; ``source`` and ``note`` are for the reader of the file."""

@@ -33,6 +33,14 @@ def _ae_title(value: str) -> str:
     return value
 
 
+def _not_empty(value: tuple[Any, ...]) -> tuple[Any, ...]:
+    if not value:
+        raise ValueError("must not be empty")
+    return value
+
+
+NotEmpty = AfterValidator(_not_empty)
+"""For a list; unlike ``min_length`` it does not count entries that are wrong in themselves as absent."""
 AeTitle = Annotated[str, AfterValidator(_ae_title)]
 Port = Annotated[int, Field(ge=1, le=65535)]
 Positive = Annotated[float, Field(gt=0)]

@@ -96,7 +96,10 @@ class Deliverer:
             woken.wait(pause)
 
     def _ship(self, destination: Destination, shipment: Shipment) -> float | None:
-        """Send what is open of one job, images before the reports that cite them."""
+        """Send what is open of one job, images before the reports that cite them.
+
+        Returns until when the destination is to be left alone, when it cannot be reached.
+        """
         waiting = list(shipment.objects)
         held_from: tuple[int, float] | None = None  # order and time: what comes later waits for a refused object
         try:
@@ -111,7 +114,13 @@ class Deliverer:
                             held_from = (item.order, again_at)
                     waiting.pop(0)
         except Unreachable as failure:
-            return self._unreached(destination, shipment, waiting, str(failure))
+            _log.warning("destination-unreachable", destination=destination.name, why=str(failure))
+            return self._put_off(destination, shipment, waiting, str(failure))
+        except LedgerUnavailable:
+            raise
+        except Exception as error:  # noqa: BLE001 - what cannot be sent must not stop what can
+            _log.error("shipment-failed", destination=destination.name, error=type(error).__name__, exc_info=True)
+            self._put_off(destination, shipment, waiting, f"an error of the node itself ({type(error).__name__})")
         return None
 
     def _offer(
@@ -132,11 +141,10 @@ class Deliverer:
         error = answer.comment or "the destination refused it"
         return self._failed(destination, item, DeliveryState.REFUSED, answer.status, error)
 
-    def _unreached(
+    def _put_off(
         self, destination: Destination, shipment: Shipment, waiting: Sequence[OutgoingDelivery], why: str
     ) -> float:
-        """Postpone what was not answered; return when the destination is tried again."""
-        _log.warning("destination-unreachable", destination=destination.name, why=why, objects=len(waiting))
+        """Postpone what was not answered; return when it is tried again."""
         until = self._ledger.now() + destination.retry.first_delay_s
         for item in waiting:
             attempt = self._failed(destination, item, DeliveryState.PENDING, None, why)

@@ -14,13 +14,13 @@ from pydicom.uid import UID, ExplicitVRLittleEndian, ImplicitVRLittleEndian
 from pynetdicom import AE
 from pynetdicom.association import Association
 from pynetdicom.presentation import build_context
-from pynetdicom.sop_class import Verification
 
 from node.domain.settings import Destination
 from node.errors import DeliveryFailed
 
 _MAX_CONTEXTS = 128
 """Presentation context identifiers are the odd numbers of one byte (PS3.8 section 9.3.2.2)."""
+_VERIFICATION = "1.2.840.10008.1.1"
 _UNCOMPRESSED = (ExplicitVRLittleEndian, ImplicitVRLittleEndian)
 
 
@@ -60,7 +60,10 @@ def association(destination: Destination, own_ae_title: str, parcels: Sequence[P
     entity.acse_timeout = entity.dimse_timeout = entity.network_timeout = destination.timeout_s
     entity.connection_timeout = destination.timeout_s
     entity.requested_contexts = [build_context(cls, list(syntaxes)) for cls, syntaxes in _proposals(parcels)]
-    link = entity.associate(destination.host, destination.port, ae_title=destination.ae_title)
+    try:
+        link = entity.associate(destination.host, destination.port, ae_title=destination.ae_title)
+    except OSError as error:
+        raise Unreachable(f"the host cannot be reached ({error.strerror})") from error
     try:
         if not link.is_established:
             raise Unreachable(_why_not(link))
@@ -139,7 +142,7 @@ def echo(destination: Destination, own_ae_title: str) -> bool:
     entity = AE(ae_title=destination.calling_ae_title or own_ae_title)
     entity.acse_timeout = entity.dimse_timeout = entity.network_timeout = destination.timeout_s
     entity.connection_timeout = destination.timeout_s
-    entity.add_requested_context(Verification)
+    entity.add_requested_context(_VERIFICATION)
     link = entity.associate(destination.host, destination.port, ae_title=destination.ae_title)
     if not link.is_established:
         return False

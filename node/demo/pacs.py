@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import shutil
 import socket
@@ -10,14 +11,16 @@ import time
 import urllib.error
 import urllib.request
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
 from pynetdicom import AE, AllStoragePresentationContexts, evt
-from pynetdicom.sop_class import Verification
+from pynetdicom.dimse_primitives import C_STORE
+from pynetdicom.transport import ThreadedAssociationServer
 
 from node.errors import NodeError
 
 AE_TITLE = "DEMO-PACS"
+VERIFICATION = "1.2.840.10008.1.1"
 SR_CLASSES = ("1.2.840.10008.5.1.4.1.1.88.33", "1.2.840.10008.5.1.4.1.1.88.34")
 """Comprehensive and Comprehensive 3D SR Storage."""
 
@@ -61,13 +64,16 @@ class OwnPacs:
         self._folder = folder
         ae = AE(ae_title=AE_TITLE)
         ae.supported_contexts = AllStoragePresentationContexts
-        ae.add_supported_context(Verification)
-        self._server = ae.start_server(
-            ("127.0.0.1", self.port), block=False, evt_handlers=[(evt.EVT_C_STORE, self._store)]
+        ae.add_supported_context(VERIFICATION)
+        self._server = cast(
+            ThreadedAssociationServer,
+            ae.start_server(("127.0.0.1", self.port), block=False, evt_handlers=[(evt.EVT_C_STORE, self._store)]),
         )
 
     def _store(self, event: evt.Event) -> int:
-        name = f"{event.request.AffectedSOPClassUID}_{event.request.AffectedSOPInstanceUID}"
+        request = cast(C_STORE, event.request)
+        kind = "report" if request.AffectedSOPClassUID in SR_CLASSES else "other"
+        name = f"{kind}-{hashlib.sha256(str(request.AffectedSOPInstanceUID).encode()).hexdigest()[:16]}"
         partial = self._folder / f"{name}.part"
         partial.write_bytes(event.encoded_dataset())
         partial.rename(self._folder / f"{name}.dcm")
@@ -75,7 +81,7 @@ class OwnPacs:
 
     def reports(self) -> tuple[Path, ...]:
         """Return the structured reports that have arrived."""
-        return tuple(path for sop_class in SR_CLASSES for path in sorted(self._folder.glob(f"{sop_class}_*.dcm")))
+        return tuple(sorted(self._folder.glob("report-*.dcm")))
 
     def count(self) -> int:
         """Return the number of objects that have arrived."""

@@ -51,6 +51,8 @@ class LevelAssignment:
     rib_pairs_seen: int
     confidence: float
     """Probability that L1 is what is called L1."""
+    lumbar_target_chance: float = 1.0
+    """Probability that L1 or L2, whichever vertebra it is, lies wholly in the scan."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -89,6 +91,8 @@ class Heights:
     posterior_mm: float
     points_lps_mm: tuple[Point, Point, Point, Point, Point, Point]
     """Anterior superior and inferior, middle superior and inferior, posterior superior and inferior."""
+    standard_errors_mm: tuple[float, float, float] = (0.8, 0.8, 0.8)
+    """Of the anterior, middle and posterior height: larger where an endplate is hidden or slices are thick."""
 
 
 @dataclass(frozen=True, slots=True)

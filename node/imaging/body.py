@@ -13,6 +13,7 @@ from scipy import ndimage
 from node.domain.volume import Volume
 from node.errors import UnsuitableSeries
 from node.imaging.grid import block_mean, in_field
+from node.imaging.phantom.room import is_phantom, occupied
 from node.imaging.phantom.rows import RodRow, find_rows
 
 CoarseMask = NDArray[np.bool_]
@@ -48,13 +49,44 @@ def separate(volume: Volume, patient_position: str | None) -> Scene:
     Raises ``UnsuitableSeries`` when the scan holds nothing of a patient's size.
     """
     coarse = block_mean(volume, COARSE_SPACING_MM)
-    couch_side = couch_side_of(patient_position)
-    patient = _largest(_without_bridges(coarse.hu > TISSUE_HU, coarse.spacing_mm))
+    rows = find_rows(volume)
+    tissue = _without_bridges(coarse.hu > TISSUE_HU, coarse.spacing_mm)
+    phantoms = _phantoms(rows, volume, coarse, _deep_point(tissue, coarse.spacing_mm))
+    if phantoms is not None:
+        tissue = _without_bridges((coarse.hu > TISSUE_HU) & ~phantoms, coarse.spacing_mm)
+    patient = _largest(tissue)
     if not patient.any():
         raise UnsuitableSeries("The scan shows no patient: no tissue was found in it.", {"tissue_hu": TISSUE_HU})
     patient = _with_gas(patient, coarse.hu)
+    if phantoms is not None:
+        patient &= ~phantoms
     patient.flags.writeable = False
-    return Scene(coarse, patient, couch_side, find_rows(volume))
+    return Scene(coarse, patient, couch_side_of(patient_position), rows)
+
+
+def _deep_point(tissue: CoarseMask, spacing_mm: tuple[float, float, float]) -> NDArray[np.float64]:
+    """Return (y, x) in mm of the coarse grid, deep in what is most of the time the thickest part of the scan."""
+    share = ndimage.gaussian_filter(tissue.mean(axis=0), [25.0 / step for step in spacing_mm[1:]])
+    at = np.unravel_index(int(share.argmax()), share.shape)
+    return np.asarray(at, dtype=np.float64) * spacing_mm[1:]
+
+
+def _phantoms(
+    rows: tuple[RodRow, ...], volume: Volume, coarse: Volume, deep_yx_mm: NDArray[np.float64]
+) -> CoarseMask | None:
+    """Voxels of the coarse grid that calibration phantoms, and pads on them, take."""
+    clear = [row for row in rows if is_phantom(row)]
+    if not clear:
+        return None
+    factors = [round(c / v) for c, v in zip(coarse.spacing_mm, volume.spacing_mm, strict=True)]
+    z, y, x = (
+        (np.arange(size, dtype=np.float64) * factor + (factor - 1) / 2) * step
+        for size, factor, step in zip(coarse.hu.shape, factors, volume.spacing_mm, strict=True)
+    )
+    taken = np.zeros(coarse.hu.shape, dtype=bool)
+    for row in clear:
+        taken |= occupied(row, (z, y, x), deep_yx_mm)
+    return taken
 
 
 def couch_side_of(patient_position: str | None) -> CouchSide | None:

@@ -150,13 +150,14 @@ def _place(bounds: _Bounds, vertebra: Vertebra, shape: VoiShape) -> _Cylinder:
     bottom, top = _endplate_heights(bounds, vertebra)
     middle = 0.5 * (bottom + top)
     slab = np.abs(bounds.z - middle) <= 4.0
-    section = bounds.inside[:, :, slab].mean(axis=2) >= 0.5 if slab.any() else bounds.inside.any(axis=2)
+    section: Bools = np.asarray(bounds.inside[:, :, slab].mean(axis=2) >= 0.5 if slab.any() else [[False]])
     if not section.any():
-        section = bounds.inside.any(axis=2)
+        section = np.asarray(bounds.inside.any(axis=2))
     rows = np.flatnonzero(section.any(axis=1))
     left, right = (bounds.x[rows[-1]], bounds.x[rows[0]]) if len(rows) else (1.0, -1.0)
-    across = np.abs(bounds.x - 0.5 * (left + right)) <= 0.15 * (left - right) + GRID_MM
-    spans = [bounds.y[np.flatnonzero(line)[[0, -1]]] for line in section[across] if line.any()]
+    across = np.flatnonzero(np.abs(bounds.x - 0.5 * (left + right)) <= 0.15 * (left - right) + GRID_MM)
+    lines = [np.flatnonzero(section[n]) for n in across]
+    spans = [bounds.y[line[[0, -1]]] for line in lines if line.size]
     front, back = np.median(spans, axis=0) if spans else (-1.0, 1.0)
     depth, width = back - front + GRID_MM, left - right + GRID_MM
     room = 0.5 * (top - bottom) - shape.endplate_margin_mm
@@ -255,7 +256,9 @@ def _noise_of_mean(volume: Volume, mask: Mask) -> float:
     power = np.abs(np.fft.rfftn(residual, shape)) ** 2
     pairs = np.fft.irfftn(np.abs(np.fft.rfftn(inside.astype(np.float64), shape)) ** 2, shape)
     products = np.fft.irfftn(power, shape)
-    lags = np.meshgrid(*(np.fft.fftfreq(n, 1.0 / n) * s for n, s in zip(shape, volume.spacing_mm, strict=True)), indexing="ij")
+    lags = np.meshgrid(
+        *(np.fft.fftfreq(n, 1.0 / n) * s for n, s in zip(shape, volume.spacing_mm, strict=True)), indexing="ij"
+    )
     near = (sum(lag**2 for lag in lags) <= CORRELATION_REACH_MM**2) & (pairs > 0.5)
     variance = float(np.sum(products[near])) / count**2
     floor = float(residual[inside].var()) / count

@@ -56,8 +56,6 @@ CONCAVITY_NORM = 0.92
 not hidden by the rims."""
 WEDGE_SD, CONCAVITY_SD, POSTERIOR_SD = 0.06, 0.05, 0.07
 """Of healthy vertebrae about the norm (0.06 to 0.08 and 0.03 in the sources) and of neighbours' heights."""
-READING_SD_MM = 0.8
-"""Of one measured height."""
 GRADES = (0.20, 0.25, 0.40)
 CRUSH_FROM = 0.15
 """From this loss on, the posterior height is no reference for the others."""
@@ -88,26 +86,42 @@ def _deformity(vertebra: Vertebra, vertebrae: Sequence[Vertebra]) -> Deformity:
     wedge = 1.0 - heights.anterior_mm / (reference * norm.wedge * _habit(others, _wedge_quotient))
     upright = max(0.5 * (heights.anterior_mm + reference), 0.5 * reference * (1.0 + 0.8 * norm.wedge))
     hollow = 1.0 - heights.middle_mm / (upright * CONCAVITY_NORM * _habit(others, _concavity_quotient))
-    return _graded(wedge, hollow, crush, reference)
-
-
-def _graded(wedge: float, hollow: float, crush: float, reference_mm: float) -> Deformity:
-    """Type and grade of the greatest loss, and how probable it is that it is on the right side of 20 %."""
-    kinds: tuple[tuple[Literal["wedge", "biconcave", "crush"], float, float], ...] = (
-        ("wedge", wedge, WEDGE_SD),
-        ("biconcave", hollow, CONCAVITY_SD),
-        ("crush", crush, POSTERIOR_SD),
+    anterior, middle, posterior = (error / reference for error in heights.standard_errors_mm)
+    return _graded(
+        (
+            _Loss("wedge", wedge, float(np.hypot(np.hypot(anterior, posterior), 0.5 * WEDGE_SD))),
+            _Loss("biconcave", hollow, float(np.hypot(np.hypot(middle, posterior), 0.5 * CONCAVITY_SD))),
+            _Loss("crush", crush, float(np.hypot(posterior, 0.5 * POSTERIOR_SD))),
+        )
     )
-    kind, loss, spread = max(kinds, key=lambda entry: entry[1])
-    if crush >= GRADES[0]:
-        kind, loss = "crush", max(loss, crush)
-    reading = READING_SD_MM * np.sqrt(2.0) / reference_mm
-    above = float(ndtr((loss - GRADES[0]) / np.hypot(0.5 * spread, reading)))
-    grade = sum(loss >= limit for limit in GRADES)
+
+
+@dataclass(frozen=True, slots=True)
+class _Loss:
+    """Height lost at one place, as a part of what is expected there."""
+
+    kind: Literal["wedge", "biconcave", "crush"]
+    part: float
+    error: float
+    """Standard error of the part: of the reading, and half the spread of healthy vertebrae about the norm."""
+
+    @property
+    def probability(self) -> float:
+        """That the loss is 20 % or more."""
+        return float(ndtr((self.part - GRADES[0]) / self.error))
+
+
+def _graded(losses: Sequence[_Loss]) -> Deformity:
+    """Type and grade of the greatest loss, with the probability that it is on the stated side of 20 %."""
+    worst = max(losses, key=lambda loss: loss.part)
+    crush = next(loss for loss in losses if loss.kind == "crush")
+    kind = "crush" if crush.part >= GRADES[0] else worst.kind
+    percent = round(100.0 * max(worst.part, 0.0), 1)
+    grade = sum(worst.part >= limit for limit in GRADES)
     if grade == 0:
-        return Deformity("none", round(100.0 * max(loss, 0.0), 1), 0, 1.0 - above)
+        return Deformity("none", percent, 0, 1.0 - max(loss.probability for loss in losses))
     graded: Literal[1, 2, 3] = 3 if grade == 3 else 2 if grade == 2 else 1
-    return Deformity(kind, round(100.0 * loss, 1), graded, above)
+    return Deformity(kind, percent, graded, worst.probability)
 
 
 def _expected_posterior(level: str, others: Sequence[Vertebra]) -> float | None:

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import map_coordinates
 
-from node.domain.spine import SpineMap, Reformat, Vertebra, VertebraSeed
+from node.domain.spine import Reformat, SpineMap, Vertebra, VertebraSeed
 from node.domain.volume import Volume
 
 Floats = NDArray[np.float64]
@@ -47,10 +47,10 @@ def sagittal(
 ) -> Reformat:
     """Return parallel sagittal images, right to left, each the mean of a slab ``thickness_mm`` thick.
 
-    Rows run from head to foot over the whole scan, columns from front to back; pixels are square. The planes are those
-    of the patient's axes (ImageOrientationPatient 0\\1\\0\\0\\0\\-1) unless the column as a whole is turned or tilted by
-    more than 3 degrees, when they follow its mean. In scoliosis the stack grows to ``most_images`` and then to
-    thicker slabs, centred on the thoracolumbar midline.
+    Rows run from head to foot over the whole scan, columns from front to back; pixels are square. The planes are
+    those of the patient's axes (ImageOrientationPatient 0\\1\\0\\0\\0\\-1) unless the column as a whole is turned or
+    tilted by more than 3 degrees, when they follow its mean. In scoliosis the stack grows to ``most_images`` and
+    then to thicker slabs, centred on the thoracolumbar midline.
     """
     seeds = spine.seeds if isinstance(spine, SpineMap) else spine
     if not seeds:
@@ -100,7 +100,11 @@ def _axes(seeds: Sequence[VertebraSeed | Vertebra], centres: Floats) -> tuple[Fl
 
 def _midline(seeds: Sequence[VertebraSeed | Vertebra], offsets: Floats) -> tuple[float, float]:
     """Middle of the stack and half the sideways range of the column, from T9 down where it is in the scan."""
-    low = [n for n, seed in enumerate(seeds) if seed.level.startswith("L") or seed.level in ("T9", "T10", "T11", "T12", "T13")]
+    low = [
+        n
+        for n, seed in enumerate(seeds)
+        if seed.level.startswith("L") or seed.level in ("T9", "T10", "T11", "T12", "T13")
+    ]
     chosen = offsets[low] if low else offsets
     return 0.5 * float(chosen.max() + chosen.min()), 0.5 * float(np.ptp(chosen))
 

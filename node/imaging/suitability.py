@@ -62,7 +62,9 @@ def robust_mean(values: Floats32, smooth: Floats32) -> Reading:
     return Reading(float(values[kept].mean()), kept, float(dense.mean()), float(sparse.mean()))
 
 
-def judge(volume: Volume, vertebra: Vertebra, reading: Reading, volume_mm3: float, least_mm3: float) -> Unsuitable | None:
+def judge(
+    volume: Volume, vertebra: Vertebra, reading: Reading, volume_mm3: float, least_mm3: float
+) -> Unsuitable | None:
     """Return the first reason that stands against measuring this vertebra."""
     name = vertebra.level
     if not vertebra.complete:

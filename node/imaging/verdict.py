@@ -25,7 +25,7 @@ def require_targets(
 ) -> tuple[Vertebra, ...]:
     """Return the target vertebrae that lie wholly in the scan and are surely named.
 
-    Raises ``LevelsOutsideScan`` when none is complete, ``LevelsAmbiguous`` when names are not believed.
+    Raises ``LevelsOutsideScan`` when surely none is complete, ``LevelsAmbiguous`` when names are not believed.
     """
     complete = {vertebra.level: vertebra for vertebra in vertebrae if vertebra.complete}
     seen = [vertebra.level for vertebra in vertebrae]
@@ -35,7 +35,7 @@ def require_targets(
         "confidence": round(assignment.confidence, 3),
     }
     if not any(level in complete for level in limits.targets):
-        if assignment.confidence < limits.min_confidence and len(complete) >= 2:
+        if assignment.lumbar_target_chance > 1 - limits.min_confidence:
             raise LevelsAmbiguous(_ambiguous(assignment, limits), evidence)
         raise LevelsOutsideScan(
             f"{' and '.join(limits.targets)} are not wholly in the scan (found: {', '.join(seen) or 'none'}).", evidence
@@ -126,13 +126,15 @@ def cautions(
 def categorise(mean_vbmd_mg_cm3: float, found: Sequence[Caution], limits: CategoryLimits) -> Category:
     """Return the category of the mean of two vertebrae, or "not-classified" where the limits are not valid.
 
-    Both ends of 80 to 120 mg/cm³ count as low bone mass (PMC7495321, table 2).
+    Both ends of 80 to 120 mg/cm³ count as low bone mass (PMC7495321, table 2). The value is judged as it is printed,
+    to one decimal, so that no report contradicts itself.
     """
+    printed = float(f"{mean_vbmd_mg_cm3:.1f}")
     if any(caution.code in WITHHOLDING_CAUTIONS for caution in found):
         return "not-classified"
-    if mean_vbmd_mg_cm3 > limits.normal_above_mg_cm3:
+    if printed > limits.normal_above_mg_cm3:
         return "normal"
-    return "osteoporosis" if mean_vbmd_mg_cm3 < limits.osteoporosis_below_mg_cm3 else "low-bone-mass"
+    return "osteoporosis" if printed < limits.osteoporosis_below_mg_cm3 else "low-bone-mass"
 
 
 def mark(densities: Mapping[str, BoneDensity], mean_levels: Sequence[str]) -> dict[str, BoneDensity]:

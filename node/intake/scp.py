@@ -50,6 +50,9 @@ TRANSFER_SYNTAXES = (
 )
 VERIFICATION = "1.2.840.10008.1.1"
 
+_NEGOTIATION_S = 30.0
+"""Longest wait for an association request after the connection was opened."""
+
 SUCCESS = 0x0000
 PROCESSING_FAILURE = 0x0110
 NOT_AUTHORISED = 0x0124
@@ -137,6 +140,7 @@ class Receiver:
         entity.maximum_associations = self._settings.max_associations
         entity.maximum_pdu_size = tuning.MAXIMUM_PDU_BYTES
         entity.network_timeout = self._settings.network_timeout_s
+        entity.acse_timeout = min(self._settings.network_timeout_s, _NEGOTIATION_S)
         entity.dimse_timeout = self._settings.network_timeout_s
         entity.supported_contexts = [
             build_context(cast(UID, context.abstract_syntax), list(TRANSFER_SYNTAXES))

@@ -1,51 +1,134 @@
 """What makes pynetdicom's acceptor fast and its sockets mortal.
 
 Stock senders write small segments without TCP_NODELAY, and a receiver that delays its acknowledgements then costs 40 ms
-per object: the acknowledgement is sent at once after every PDU. The loops of pynetdicom poll; short delays pay.
+per object: the acknowledgement is sent at once after every PDU. pynetdicom's two threads per association look for work
+at short intervals; on a busy machine each look costs a turn in the scheduler's queue, so here they sleep until there is
+something to do.
 """
 
 from __future__ import annotations
 
+import queue
+import select
 import socket
+from collections.abc import Callable
 from typing import Any
 
 from pynetdicom import evt
+from pynetdicom.transport import AssociationSocket
 
 MAXIMUM_PDU_BYTES = 1 << 20
 """Announced maximum length of a P-DATA-TF PDU: large, since each PDU has its cost; finite, since memory is."""
 
-_POLL_S = 0.0002
+_WAIT_S = 0.05
+"""Longest sleep: timers and the order to end are looked at this often."""
+_POLL_S = 0.0001
 _BUFFER_BYTES = 1 << 20
 
 
 def handlers(network_timeout_s: float) -> list[Any]:
     """Return the event handlers to be bound to a server."""
-    return [
-        (evt.EVT_CONN_OPEN, _on_open, [network_timeout_s]),
-        (evt.EVT_PDU_RECV, _acknowledge),
-    ]
+    return [(evt.EVT_CONN_OPEN, _on_open, [network_timeout_s]), (evt.EVT_PDU_RECV, _on_pdu)]
 
 
 def _on_open(event: evt.Event, network_timeout_s: float) -> None:
-    event.assoc.dul._run_loop_delay = _POLL_S
-    connection = _connection(event)
-    if connection is None:
+    """Exchange the queues and the socket of an association before its threads start."""
+    association = event.assoc
+    provider, dimse = association.dul, association.dimse
+    if provider.socket is None or provider.socket.socket is None:
         return
+    connection = provider.socket.socket
     connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _BUFFER_BYTES)
     connection.settimeout(network_timeout_s)  # a peer that stops in mid-PDU is not waited for for ever
-    _acknowledge(event)
+    acknowledge(connection)
+    provider._run_loop_delay = _POLL_S
+    provider.event_queue = queue.Queue()  # the new socket announces the connection again
+    wakeful = WakefulSocket(association, client_socket=connection)
+    provider.socket = wakeful
+    provider.to_provider_queue = _NoticedQueue(wakeful.wake)
+    dimse.msg_queue = _PatientQueue()
+    provider.to_user_queue = _NoticedQueue(lambda: dimse.msg_queue.put((None, None)))
 
 
-def _acknowledge(event: evt.Event) -> None:
-    connection = _connection(event)
-    if connection is not None and hasattr(socket, "TCP_QUICKACK"):
+def _on_pdu(event: evt.Event) -> None:
+    wrapper = event.assoc.dul.socket
+    if wrapper is not None and wrapper.socket is not None:
+        acknowledge(wrapper.socket)
+
+
+def acknowledge(connection: socket.socket) -> None:
+    """Send the acknowledgement of what has been read now, not with the answer (Linux only; it is reset by reading)."""
+    if hasattr(socket, "TCP_QUICKACK"):
         try:
             connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 1)
         except OSError:
             return  # the peer is gone; reading will say so
 
 
-def _connection(event: evt.Event) -> socket.socket | None:
-    wrapper = event.assoc.dul.socket
-    return None if wrapper is None else wrapper.socket
+class WakefulSocket(AssociationSocket):
+    """Waits for data instead of looking whether there is some; ``wake`` ends the wait."""
+
+    def __init__(self, assoc: Any, client_socket: socket.socket) -> None:
+        super().__init__(assoc, client_socket=client_socket)
+        self._woken, self._waker = socket.socketpair()
+        self._waker.setblocking(False)
+        self._poll = select.poll()
+        self._poll.register(client_socket, select.POLLIN)
+        self._poll.register(self._woken, select.POLLIN)
+
+    def wake(self) -> None:
+        """Make ``ready`` return soon."""
+        try:
+            self._waker.send(b"\0")
+        except OSError:
+            return  # it is awake already
+
+    @property
+    def ready(self) -> bool:
+        """Wait a moment for data; return whether there is some."""
+        connection = self.socket
+        if connection is None or not self._is_connected:
+            return False
+        try:
+            number = connection.fileno()
+            found = self._poll.poll(_WAIT_S * 1000)
+        except (OSError, ValueError):
+            self.event_queue.put("Evt17")  # transport connection closed (PS3.8 table 9-10)
+            return False
+        if any(descriptor == self._woken.fileno() for descriptor, _ in found):
+            self._woken.recv(4096)
+        return number < 0 or any(descriptor == number for descriptor, _ in found)
+
+    def recv(self, nr_bytes: int) -> bytearray:
+        """Read exactly so many bytes, or fewer when the connection ends."""
+        connection = self.socket
+        received = bytearray(nr_bytes)
+        view, count = memoryview(received), 0
+        while connection is not None and count < nr_bytes:
+            read = connection.recv_into(view[count:])
+            if not read:
+                break
+            count += read
+        view.release()
+        del received[count:]
+        return received
+
+
+class _NoticedQueue(queue.Queue[Any]):
+    """Tells somebody that something was put into it."""
+
+    def __init__(self, notice: Callable[[], None]) -> None:
+        super().__init__()
+        self._notice = notice
+
+    def put(self, item: Any, block: bool = True, timeout: float | None = None) -> None:
+        super().put(item, block, timeout)
+        self._notice()
+
+
+class _PatientQueue(queue.Queue[Any]):
+    """Waits a moment where it is asked not to wait."""
+
+    def get(self, block: bool = True, timeout: float | None = None) -> Any:
+        return super().get(True, timeout if block else _WAIT_S)

@@ -149,9 +149,10 @@ def _groups(report: Report) -> tuple[list[ContentItem], list[Region]]:
         groups.append(_voi_group(report, vertebra, findings.vois[vertebra.level], of_level[vertebra.level]))
     used = [region for regions in of_level.values() for region in regions]
     for vertebra in findings.vertebrae:
-        body = report.source.regions(vertebra.body) if vertebra.heights is not None else ()
-        if body:
-            region = _free_of(body, of_level.get(vertebra.level, ()))
+        if vertebra.heights is None:
+            continue
+        region = _body_region(report.source, vertebra, of_level.get(vertebra.level, ()))
+        if region is not None:
             groups.append(_body_group(report, vertebra, (region,)))
             used.append(region)
     return groups, used
@@ -165,15 +166,13 @@ def _led_by(regions: tuple[Region, ...], index: int) -> tuple[Region, ...]:
     return (*regions[index : index + 1], *regions[:index], *regions[index + 1 :])
 
 
-def _free_of(body: tuple[Region, ...], taken: tuple[Region, ...]) -> Region:
-    """The outline of a body nearest its middle on an image without other outlines, else the middle one."""
-    images = {(region.frame.sop_instance_uid, region.frame.frame_number) for region in taken}
-    middle = len(body) // 2
-    order = sorted(range(len(body)), key=lambda index: abs(index - middle))
-    for index in order:
-        if (body[index].frame.sop_instance_uid, body[index].frame.frame_number) not in images:
-            return body[index]
-    return body[middle]
+def _body_region(source: Source, vertebra: Vertebra, taken: tuple[Region, ...]) -> Region | None:
+    """The outline of a body nearest its middle on an image without other outlines, else on any image."""
+    frames = source.frames_near(vertebra.body)
+    images = {region.frame.key for region in taken}
+    order = sorted(range(len(frames)), key=lambda index: (frames[index].key in images, abs(index - len(frames) // 2)))
+    regions = (source.region(frames[index], vertebra.body) for index in order)
+    return next((region for region in regions if region is not None), None)
 
 
 def _density(report: Report, level: str) -> BoneDensity | None:
@@ -227,7 +226,7 @@ def _inclusion(report: Report, voi: Voi, density: BoneDensity | None) -> Iterato
         yield items.code(concepts["included"], values["yes" if density.included_in_mean else "no"])
     reason = voi.exclusion or (density.exclusion_reason if density else None)
     if reason:
-        message = voi.exclusion_message if voi.exclusion and voi.exclusion_message else reason
+        message = voi.exclusion_message if voi.exclusion and voi.exclusion_message else reason.replace("-", " ")
         yield items.text(concepts["exclusion"], report.say("exclusion", message=message, code=reason))
 
 
@@ -335,6 +334,7 @@ def _parameters(report: Report) -> Iterator[str]:
         yield f"sigma_ct = {calibration.sigma_ct:.4f} HU per mg/cm3"
         yield f"beta_ct = {items.printed(calibration.beta_ct, 2)} HU"
         yield f"r_squared = {calibration.r_squared:.5f}"
+        yield f"rms_residual = {calibration.rms_residual_hu:.2f} HU"
     if not report.refused and findings.phantom is not None:
         phantom = findings.phantom.phantom
         yield f"phantom = {phantom.model}, serial {phantom.serial or 'not stated'}"

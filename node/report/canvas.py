@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,8 @@ from node.report.outline import Raster
 
 _FINER = 2
 """Drawn this much larger, then reduced: smooth lines."""
+_ASIDE = 0.85
+"""The letters above and below stand beside the middle, where the spine is."""
 _RAISED = {"²": "2", "³": "3"}
 _INK = (235, 235, 235)
 _PAPER = (18, 18, 18)
@@ -74,19 +77,22 @@ class Canvas:
         for xy, letter, anchor in (
             ((6.0, height / 2), left, "lm"),
             ((width - 6.0, height / 2), right, "rm"),
-            ((width / 2, 6.0), top, "mt"),
-            ((width / 2, height - 6.0), bottom, "mb"),
+            ((width * _ASIDE, 6.0), top, "mt"),
+            ((width * _ASIDE, height - 6.0), bottom, "mb"),
         ):
             self.label(xy, letter, (150, 200, 255), 17, anchor)
 
-    def beside(self, other: Canvas) -> None:
-        """Lay another picture at the right of this one, so that it hides nothing."""
+    def beside(self, other: Canvas, legend: list[tuple[str, Colour]]) -> None:
+        """Lay another picture at the right of this one, so that it hides nothing, and a legend under it."""
         gap = 4 * _FINER
         size = self._image.width + gap + other._image.width, max(self._image.height, other._image.height)
         sheet = Image.new("RGB", size, _PAPER)
         sheet.paste(self._image, (0, 0))
         sheet.paste(other._image, (self._image.width + gap, 0))
+        edge = self.size[0] + gap / _FINER
         self._image, self._draw = sheet, ImageDraw.Draw(sheet)
+        for line, (text, colour) in enumerate(legend):
+            self.label((edge + 8, other.size[1] + 24 + 22 * line), text, colour)
 
     def save(self, path: Path, captions: list[tuple[str, int]], width: int | None = None) -> None:
         """Write a PNG with the captions (text, size) below, wrapped; lines never run out of the picture."""
@@ -101,7 +107,7 @@ class Canvas:
         for line, size in lines:
             _write(draw, (margin, y), line, size)
             y += _line_height(size)
-        sheet.reduce(_FINER).save(path, optimize=True)
+        sheet.reduce(_FINER).save(path, compress_level=3)
 
 
 def _grey(hu: NDArray[np.int16], window_hu: tuple[float, float]) -> NDArray[np.uint8]:
@@ -111,6 +117,7 @@ def _grey(hu: NDArray[np.int16], window_hu: tuple[float, float]) -> NDArray[np.u
     return grey
 
 
+@lru_cache(maxsize=16)
 def _font(size: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
     """Pillow's own font: the same pictures on every machine."""
     return ImageFont.load_default(size * _FINER)

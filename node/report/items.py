@@ -14,6 +14,8 @@ from node.errors import ReportInvalid
 from node.report.source import Region
 from node.report.template import Coded, NumberSpec
 
+_IMAGE_REGION = Coded("111030", "DCM", "Image Region")
+
 
 def concept(code: Coded) -> hd.sr.CodedConcept:
     """A coded concept."""
@@ -64,17 +66,29 @@ def container(name: Coded, items: Sequence[ContentItem]) -> hd.sr.ContainerConte
     return holder
 
 
-def image_region(region: Region) -> hd.sr.ImageRegion:
+def _first_region(region: Region) -> hd.sr.ImageRegion:
     """A closed outline on one source image or frame."""
-    frame = region.frame
-    return hd.sr.ImageRegion(
+    return hd.sr.ImageRegion(hd.sr.GraphicTypeValues.POLYLINE, region.outline, _image_of(region))
+
+
+def _further_region(region: Region) -> ContentItem:
+    """The same item made without the look-ups in the standard's tables, which are slow by the hundred."""
+    item = hd.sr.ScoordContentItem(
+        name=concept(_IMAGE_REGION),
         graphic_type=hd.sr.GraphicTypeValues.POLYLINE,
         graphic_data=region.outline,
-        source_image=hd.sr.SourceImageForRegion(
-            referenced_sop_class_uid=frame.sop_class_uid,
-            referenced_sop_instance_uid=frame.sop_instance_uid,
-            referenced_frame_numbers=[frame.frame_number] if frame.frame_number else None,
-        ),
+        relationship_type=Relation.CONTAINS,
+    )
+    item.ContentSequence = hd.sr.ContentSequence([_image_of(region)])
+    return item
+
+
+def _image_of(region: Region) -> hd.sr.SourceImageForRegion:
+    frame = region.frame
+    return hd.sr.SourceImageForRegion(
+        referenced_sop_class_uid=frame.sop_class_uid,
+        referenced_sop_instance_uid=frame.sop_instance_uid,
+        referenced_frame_numbers=[frame.frame_number] if frame.frame_number else None,
     )
 
 
@@ -99,13 +113,15 @@ def region_group(
         raise ReportInvalid(f"{tracking}: a group needs an outline and a number")
     group = hd.sr.VolumetricROIMeasurementsAndQualitativeEvaluations(
         tracking_identifier=hd.sr.TrackingIdentifier(uid=tracking_uid, identifier=tracking),
-        referenced_regions=[image_region(region) for region in regions],
+        referenced_regions=[_first_region(regions[0])],
         finding_type=concept(finding),
         finding_sites=[hd.sr.FindingSite(anatomic_location=concept(site))],
         algorithm_id=algorithm,
         measurements=measurements,
     )
     holder = cast(ContentItem, group[0])
+    for region in regions[1:]:
+        holder.ContentSequence.append(_further_region(region))
     for answer in answers:
         holder.ContentSequence.append(answer)
     if comment and comment_name:

@@ -19,14 +19,15 @@ from node.report.outline import Raster, outlines
 
 _NOTICE = "Automatic, not verified. Not for diagnosis."
 _BONE_WINDOW_HU = (300.0, 1500.0)
+_CLOSE_UP_WINDOW_HU = (250.0, 1000.0)
 _BODY_WINDOW_HU = (150.0, 900.0)
 _NAMED: Colour = (120, 200, 255)
 _MEASURED: Colour = (255, 214, 70)
 _VOI: Colour = (255, 96, 96)
 _ROD: Colour = (110, 235, 130)
-_LEFT_OUT: Colour = (255, 150, 60)
 _AXIAL_LEVELS = ("L1", "L2")
 _INSET_MM = 70.0
+_MARGIN_MM = 100.0
 _MOST_WARNINGS = 3
 
 
@@ -46,21 +47,34 @@ def _shown(findings: Findings) -> list[Vertebra]:
 
 
 def _sagittal(volume: Volume, findings: Findings, path: Path) -> Path:
-    hu, raster = _sagittal_plane(volume, findings)
+    hu, raster = _around_spine(*_sagittal_plane(volume, findings), findings)
     canvas = Canvas(hu, raster, _BONE_WINDOW_HU, (900, 1000))
+    shown = {vertebra.level for vertebra in _shown(findings)}
     for vertebra in findings.vertebrae:
-        measured = vertebra.level in findings.vois
-        colour = _MEASURED if measured else _NAMED
+        colour = _MEASURED if vertebra.level in shown else _NAMED
         loops = outlines(volume, vertebra.body, raster)
         for loop in loops[:1]:
             canvas.outline(loop, colour)
-        if measured:
+        if vertebra.level in shown:
             for loop in outlines(volume, findings.vois[vertebra.level].mask, raster):
                 canvas.outline(loop, _VOI)
         _name(canvas, vertebra, loops, colour)
     canvas.sides(*_letters(raster))
     canvas.save(path, _captions(findings), 640)
     return path
+
+
+def _around_spine(hu: NDArray[np.int16], raster: Raster, findings: Findings) -> tuple[NDArray[np.int16], Raster]:
+    """The part of the picture in front of and behind the spine that a reader needs: the spine becomes larger."""
+    if not findings.vertebrae:
+        return hu, raster
+    columns = raster.pixels(np.array([v.frame.centre_lps_mm for v in findings.vertebrae]))[:, 0]
+    margin = _MARGIN_MM / float(np.linalg.norm(raster.along_row_mm))
+    low = int(np.clip(np.floor(columns.min() - margin), 0, raster.columns - 1))
+    high = int(np.clip(np.ceil(columns.max() + margin), low + 1, raster.columns))
+    origin = raster.lps_mm(np.array([low, 0.0]))
+    part = Raster(origin, raster.along_row_mm, raster.along_column_mm, raster.rows, high - low)
+    return hu[:, low:high], part
 
 
 def _sagittal_plane(volume: Volume, findings: Findings) -> tuple[NDArray[np.int16], Raster]:
@@ -123,7 +137,9 @@ def _axial(volume: Volume, findings: Findings, vertebra: Vertebra, path: Path) -
             x, y = canvas.place_lps(centre + np.array([0.0, reading.radius_mm + 3.0, 0.0]))
             canvas.label((float(x), float(y)), reading.rod.name, _ROD, 13, "mt")
     canvas.sides(*_letters(whole))
-    canvas.beside(_close_up(volume, findings, vertebra, whole, k))
+    legend = [("Vertebral body", _MEASURED), ("Volume of interest", _VOI)]
+    legend += [("Calibration rods", _ROD)] if findings.phantom is not None else []
+    canvas.beside(_close_up(volume, findings, vertebra, whole, k), legend)
     canvas.save(path, [(_level_caption(findings, vertebra.level), 17), *_captions(findings)[-1:]])
     return path
 
@@ -142,7 +158,7 @@ def _close_up(volume: Volume, findings: Findings, vertebra: Vertebra, whole: Ras
         int(high[1] - low[1]),
         int(high[0] - low[0]),
     )
-    canvas = Canvas(volume.hu[k, low[1] : high[1], low[0] : high[0]], part, _BONE_WINDOW_HU, (380, 380))
+    canvas = Canvas(volume.hu[k, low[1] : high[1], low[0] : high[0]], part, _CLOSE_UP_WINDOW_HU, (380, 380))
     _draw_axial(canvas, volume, findings, vertebra, part, 1.5)
     canvas.label((8.0, 14.0), vertebra.level, _MEASURED, 18)
     return canvas

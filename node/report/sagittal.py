@@ -104,7 +104,7 @@ def _common(
     image = Dataset()
     identity.identify(header, image)
     image.AcquisitionNumber = image.KVP = image.PatientPosition = image.PositionReferenceIndicator = None
-    identity.copy_attributes(header, image, _ACQUISITION)
+    _acquisition(image, source)
     image.SOPClassUID = CTImageStorage
     image.Modality = "CT"
     image.ImageType = ["DERIVED", "SECONDARY", "REFORMATTED"]
@@ -128,6 +128,22 @@ def _common(
     image.SourceImageSequence = Sequence(_sources(source, spec.source_purpose))
     _pixels(image, reformat, spec.window_center_hu, spec.window_width_hu)
     return image
+
+
+def _acquisition(image: Dataset, source: Source) -> None:
+    """How the source was acquired; a multi-frame source says it in functional groups, already read."""
+    identity.copy_attributes(source.representative, image, _ACQUISITION)
+    known = source.representative_instance.header
+    if not image.KVP and known.kvp is not None:
+        image.KVP = _ds(known.kvp)
+    for keyword, value in (
+        ("ConvolutionKernel", known.convolution_kernel),
+        ("ContrastBolusAgent", known.contrast_bolus_agent),
+        ("PatientPosition", known.patient_position),
+        ("FrameOfReferenceUID", known.frame_of_reference_uid),
+    ):
+        if value and not image.get(keyword):
+            setattr(image, keyword, value)
 
 
 def _pixels(image: Dataset, reformat: Reformat, window_center_hu: int, window_width_hu: int) -> None:

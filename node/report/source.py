@@ -13,7 +13,7 @@ from node.domain.instance import StoredInstance
 from node.domain.volume import Mask, Volume
 from node.errors import ReportInvalid
 from node.report.identity import read_header
-from node.report.outline import Raster, outlines
+from node.report.outline import Raster, corners_lps_mm, outlines
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +25,11 @@ class SourceFrame:
     sop_instance_uid: str
     frame_number: int | None
     raster: Raster
+
+    @property
+    def key(self) -> tuple[str, int | None]:
+        """What tells it from all others."""
+        return self.sop_instance_uid, self.frame_number
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -43,12 +48,18 @@ class Source:
     volume: Volume | None
     frames: tuple[SourceFrame, ...] = field(init=False)
     _headers: dict[str, Dataset] = field(init=False, default_factory=dict)
+    _normals: NDArray[np.float64] = field(init=False)
+    _depths_mm: NDArray[np.float64] = field(init=False)
 
     def __post_init__(self) -> None:
         if not self.instances:
             raise ReportInvalid("a report needs the images it is about, and there are none")
-        self.instances = tuple(sorted(self.instances, key=_position))
+        once = {item.header.sop_instance_uid: item for item in self.instances}
+        self.instances = tuple(sorted(once.values(), key=_position))
         self.frames = _frames(self.instances, self.volume)
+        self._normals = np.array([frame.raster.normal for frame in self.frames]).reshape(-1, 3)
+        origins = np.array([frame.raster.origin_lps_mm for frame in self.frames]).reshape(-1, 3)
+        self._depths_mm = np.einsum("fa,fa->f", self._normals, origins)
 
     def header(self, sop_instance_uid: str) -> Dataset:
         """The header of one image, text decoded."""
@@ -60,19 +71,30 @@ class Source:
     @property
     def representative(self) -> Dataset:
         """The header that stands for the series: of its middle image."""
-        middle = self.instances[len(self.instances) // 2]
-        return self.header(middle.header.sop_instance_uid)
+        return self.header(self.representative_instance.header.sop_instance_uid)
+
+    @property
+    def representative_instance(self) -> StoredInstance:
+        """The middle image of the stack."""
+        return self.instances[len(self.instances) // 2]
 
     def regions(self, mask: Mask) -> tuple[Region, ...]:
         """Where a mask lies: its largest outline on every image it reaches, in the order of the images."""
-        if self.volume is None:
-            return ()
-        found = []
-        for frame in self.frames:
-            loops = outlines(self.volume, mask, frame.raster)
-            if loops:
-                found.append(Region(frame, loops[0]))
-        return tuple(found)
+        found = (self.region(frame, mask) for frame in self.frames_near(mask))
+        return tuple(region for region in found if region is not None)
+
+    def region(self, frame: SourceFrame, mask: Mask) -> Region | None:
+        """The largest outline of a mask on one image."""
+        loops = outlines(self.volume, mask, frame.raster) if self.volume is not None else ()
+        return Region(frame, loops[0]) if loops else None
+
+    def frames_near(self, mask: Mask) -> list[SourceFrame]:
+        """The frames whose planes pass through the box around a mask."""
+        if self.volume is None or not self.frames or not mask.voxels.any():
+            return []
+        across = corners_lps_mm(self.volume, mask) @ self._normals.T - self._depths_mm
+        hit = (across.min(axis=0) <= 0) & (across.max(axis=0) >= 0)
+        return [self.frames[index] for index in np.flatnonzero(hit)]
 
 
 def _position(item: StoredInstance) -> tuple[float, str]:

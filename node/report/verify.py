@@ -21,6 +21,8 @@ from node.report.read_back import LevelSummary, SrSummary
 from node.report.sr import referenced_instances, walk
 
 _GEOMETRY_TOLERANCE_MM = 1e-3
+_AWAY_MM = 5.0
+"""The middle of the outlines and the centroid of an uneven volume may differ by this much; a flip moves it further."""
 _SCOORD_LIMIT = 0.5
 """Pixels beyond the image's edge that an outline may reach: none, but for rounding."""
 
@@ -229,5 +231,9 @@ def _misplaced(group: Dataset, voi: Voi, report: Report) -> str | None:
         on_plane = _raster(image).lps_mm(points[:-1] - 0.5)
         centres.append((on_plane.min(axis=0) + on_plane.max(axis=0)) / 2)
         reach = max(reach, float(np.ptp(on_plane, axis=0).max()))
-    away = float(np.linalg.norm(np.mean(centres, axis=0) - voi.centre_lps_mm))
-    return f"outlines lie {away:.1f} mm from the measured volume" if away > max(5.0, reach / 4) else None
+    volume = report.source.volume
+    if volume is None or not centres:
+        return "there is nothing to compare its outlines with"
+    measured = volume.lps_mm(np.argwhere(voi.mask.voxels) + voi.mask.origin_kji).mean(axis=0)
+    away = float(np.linalg.norm(np.mean(centres, axis=0) - measured))
+    return f"outlines lie {away:.1f} mm from the measured volume" if away > max(_AWAY_MM, reach / 4) else None

@@ -85,6 +85,10 @@ class Facts:
         return f'{name} "{description}"' if description else name
 
 
+UNEVEN, MOSTLY = 0.1, 0.6
+"""Distances within a tenth of their median are even; so must be most of them (a few slices may be missing)."""
+
+
 def facts_of(series: Series) -> Facts:
     """Facts of the slices of a series, or of all its objects when none is a slice.
 
@@ -159,6 +163,7 @@ def _orientation(planes: list[Plane]) -> str | None:
 
 
 def _spacing_and_coverage(planes: list[Plane]) -> tuple[float | None, float | None]:
+    """Median distance between slices, and from first to last. An uneven stack has no spacing: geometry refuses it."""
     if not planes:
         return None, None
     cosines = np.array(planes[0].image_orientation_patient)
@@ -166,7 +171,10 @@ def _spacing_and_coverage(planes: list[Plane]) -> tuple[float | None, float | No
     along = np.unique(np.round(np.array([plane.image_position_patient_mm for plane in planes]) @ normal, 2))
     if len(along) < 2:
         return None, 0.0
-    return round(float(np.median(np.diff(along))), 3), round(float(along[-1] - along[0]), 2)
+    gaps = np.diff(along)
+    usual = float(np.median(gaps))
+    even = np.mean(np.abs(gaps - usual) <= UNEVEN * usual) >= MOSTLY
+    return round(usual, 3) if even else None, round(float(along[-1] - along[0]), 2)
 
 
 def _field_of_view(headers: list[InstanceHeader], planes: list[Plane]) -> float | None:

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable
 from functools import lru_cache
 
-from node.config.rules import AllOf, AnyOf, Condition, Not, Rule, Test
+from node.config.rules import AllOf, AnyOf, AttributeTest, Condition, Not, Rule
 from node.domain.decision import RuleVerdict
 from node.routing.facts import Facts, Value
 
@@ -71,7 +71,7 @@ def _thin_enough(rule: Rule, facts: Facts) -> tuple[bool, str]:
     return True, f"slices are {thickness:g} mm, wanted at most {limit:g}"
 
 
-def _test(test: Test, value: Value) -> tuple[bool, str]:
+def _test(test: AttributeTest, value: Value) -> tuple[bool, str]:
     name = test.attribute
     if test.present is not None:
         there = value is not None
@@ -83,7 +83,7 @@ def _test(test: Test, value: Value) -> tuple[bool, str]:
     return any(_passes(test, one) for one in values), f"{name} is {_shown(value)}, wanted {_wanted(test)}"
 
 
-def _passes(test: Test, value: str | float) -> bool:
+def _passes(test: AttributeTest, value: str | float) -> bool:
     if isinstance(value, str):
         text = value[:MAX_TEXT]
         if test.matches is not None:
@@ -102,7 +102,7 @@ def _compiled(pattern: str) -> re.Pattern[str]:
     return re.compile(pattern, re.IGNORECASE)
 
 
-def _wanted(test: Test) -> str:
+def _wanted(test: AttributeTest) -> str:
     if test.matches is not None:
         return f"to match {_shown(test.matches)}"
     if test.one_of is not None:

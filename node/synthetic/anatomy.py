@@ -1,6 +1,6 @@
 """Mean dimensions of vertebrae and ribs of an adult of 172 cm: one table, rounded from published morphometry.
 
-Sources: Panjabi 1991 and 1992 (widths, depths, canal, pedicles), CT heights as in ijssurgery (L5 anterior 30, posterior 26 mm).
+Widths, depths, canal and pedicles after Panjabi 1991 and 1992; heights after CT norms (L5: 30 mm in front, 26 behind).
 """
 
 from __future__ import annotations
@@ -32,7 +32,10 @@ class Level:
 
 
 def _level(name: str, label: int, *n: float) -> Level:
-    return Level(name, label, *n[:6], (n[6], n[7]), (n[8], n[9]), n[10], (n[11], n[12]))
+    width, depth, anterior, posterior, disc, tilt = n[:6]
+    return Level(
+        name, label, width, depth, anterior, posterior, disc, tilt, (n[6], n[7]), (n[8], n[9]), n[10], (n[11], n[12])
+    )
 
 
 LEVELS: tuple[Level, ...] = (
@@ -98,3 +101,5 @@ RIBS: tuple[Rib, ...] = (
     Rib(52, 48, (5.2, 3.4)),
 )
 LUMBAR_RIB = Rib(30, 18, (4.2, 3.0))
+LUMBAR_RIB_MM = 52.0
+"""Its length from the head; some 30 mm stand clear of the transverse process."""

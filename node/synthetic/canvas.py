@@ -33,7 +33,8 @@ class Box:
         """(8, 3)."""
         pairs = np.array([self.low, self.high], dtype=np.float64)
         picks = np.stack(np.meshgrid([0, 1], [0, 1], [0, 1], indexing="ij"), axis=-1).reshape(-1, 3)
-        return pairs[picks, np.arange(3)]
+        out: Vector = pairs[picks, np.arange(3)]
+        return out
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,10 +102,10 @@ class Canvas:
         index = tuple(slice(a, b) for a, b in zip(low, high, strict=True))
         return Block((index[0], index[1], index[2]), *axes)
 
-    def fill(self, block: Block, cover: Array, hu: float | Array) -> None:
+    def fill(self, block: Block, cover: Array, hu: float) -> None:
         """Mix a material in: ``cover`` is its part of each voxel."""
         part = self.hu[block.index]
-        part += cover * (np.float32(hu) - part if np.isscalar(hu) else hu - part)
+        part += cover * (np.float32(hu) - part)
 
     def shell(self, block: Block, outer: Array, inner: Array, shell_hu: float, core_hu: float | Array) -> None:
         """Mix a shell and its core in; ``outer`` covers both, ``inner`` the core."""

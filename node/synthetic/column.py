@@ -12,7 +12,18 @@ from node.synthetic.physics import usual_density
 from node.synthetic.spec import Fracture, TorsoSpec
 
 CORNER = 0.9
-"""Anterior and posterior heights are taken at this part of the half depth."""
+"""Anterior and posterior heights are taken at this part of the way from the axis to the front and back wall."""
+
+
+@dataclass(frozen=True, slots=True)
+class Lip:
+    """An osteophyte on the rim of an endplate."""
+
+    azimuth_deg: float
+    """From the back toward the left."""
+    side: float
+    """1 upper, -1 lower endplate."""
+    size_mm: float
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -34,16 +45,27 @@ class Body:
     rho: float
     """Trabecular density, mg/cm³ K2HPO4."""
     texture_seed: int
+    lips: tuple[Lip, ...] = ()
+    sclerosis: float = 0.0
+    """Relative gain of density under the endplates."""
+    vacuum: bool = False
+    """Gas in the disc below."""
 
     @property
     def half_depth(self) -> float:
         """Half the depth of the body."""
         return self.level.depth / 2.0
 
+    @property
+    def corners(self) -> tuple[float, float]:
+        """Where (v) the anterior and the posterior height are taken."""
+        return -CORNER * float(self.outline[90]), CORNER * float(self.outline[0])
+
     def endplates(self, u: Vector, v: Vector) -> tuple[Vector, Vector]:
         """Height w of the upper and lower endplate surface at (u, v)."""
         level, b = self.level, self.half_depth
-        s = np.clip((v / (CORNER * b) + 1.0) / 2.0, -0.1, 1.1)
+        front, back = self.corners
+        s = np.clip((v - front) / (back - front), -0.1, 1.1)
         half = (level.anterior * (1.0 - s) + level.posterior * s) / 2.0
         q = np.minimum((u / (0.46 * level.width)) ** 2 + ((v - 0.08 * b) / (0.88 * b)) ** 2, 1.0)
         dish = (1.0 - q) ** 1.5
@@ -51,7 +73,7 @@ class Body:
         if self.fracture is None:
             return top, bottom
         loss = self.fracture.loss
-        ramp = np.clip(0.5 - (v / b) / (2.0 * CORNER), 0.0, 1.05)
+        ramp = np.clip((back - v) / (back - front), 0.0, 1.05)
         if self.fracture.type == "wedge":
             top = top - loss * level.anterior * ramp**1.3
         elif self.fracture.type == "biconcave":
@@ -63,14 +85,14 @@ class Body:
 
     def heights(self) -> tuple[float, float, float]:
         """Anterior, middle and posterior height, in the mid-sagittal plane."""
-        v = np.array([-CORNER, 0.08, CORNER]) * self.half_depth
+        v = np.array([self.corners[0], 0.08 * self.half_depth, self.corners[1]])
         top, bottom = self.endplates(np.zeros(3), v)
         a, m, p = top - bottom
         return float(a), float(m), float(p)
 
     def corner_points(self) -> Vector:
         """(6, 3): ends of the three heights, upper then lower of each, in body coordinates."""
-        v = np.array([-CORNER, 0.08, CORNER]) * self.half_depth
+        v = np.array([self.corners[0], 0.08 * self.half_depth, self.corners[1]])
         top, bottom = self.endplates(np.zeros(3), v)
         local = [(0.0, v[n], w) for n in range(3) for w in (top[n], bottom[n])]
         return self.place(np.array(local))
@@ -133,8 +155,7 @@ def individual_levels(spec: TorsoSpec, rng: np.random.Generator) -> list[Level]:
 
 
 def _disc_wear(spec: TorsoSpec, rng: np.random.Generator) -> float:
-    wear = max(spec.age_years - 40, 0) / 100.0
-    return 1.0 - wear * float(rng.uniform(0.0, 0.8))
+    return 1.0 - 0.5 * degeneration(spec) * float(rng.uniform(0.0, 1.0))
 
 
 def _tilt(spec: TorsoSpec, level: Level) -> float:
@@ -164,6 +185,28 @@ def _outline(level: Level, rng: np.random.Generator) -> Vector:
         r = r * (1.0 + size * np.cos(order * azimuth + phase))
     out: Vector = r
     return out
+
+
+def _wear(spec: TorsoSpec, level: Level, rng: np.random.Generator) -> tuple[tuple[Lip, ...], float, bool]:
+    """Osteophytes, sclerosis under the endplates, and gas in the disc below; more of each with degeneration."""
+    amount = degeneration(spec)
+    lips = tuple(
+        Lip(float(rng.uniform(100.0, 260.0)), side, float(rng.uniform(1.5, 6.0)) * amount)
+        for side in (1.0, -1.0)
+        for _ in range(2)
+        if rng.random() < amount
+    )
+    sclerosis, gas = 0.35 * amount * float(rng.random()), bool(rng.random() < 0.35 * amount - 0.05)
+    if level.name[0] == "S":
+        return (), 0.0, False
+    return lips, sclerosis, gas
+
+
+def degeneration(spec: TorsoSpec) -> float:
+    """How worn the spine is, 0 to 1; by age where the spec does not say."""
+    if spec.degeneration is not None:
+        return spec.degeneration
+    return float(np.clip((spec.age_years - 40) / 50.0, 0.0, 1.0)) * 0.8
 
 
 def _coronal_tilts(spec: TorsoSpec, names: list[str]) -> tuple[Vector, Vector]:
@@ -196,6 +239,7 @@ def build(spec: TorsoSpec) -> tuple[Body, ...]:
             float(rng.uniform(0.7, 1.3)) * (0.7 + 0.9 * lumbar) * thin,
             float(rng.uniform(0.7, 1.3)) * (0.8 + 1.3 * lumbar) * thin,
         )
+        lips, sclerosis, vacuum = _wear(spec, level, rng)
         bodies.append(
             Body(
                 level=level,
@@ -209,13 +253,16 @@ def build(spec: TorsoSpec) -> tuple[Body, ...]:
                 fracture=fracture,
                 rho=density_of(spec, level.name),
                 texture_seed=int(rng.integers(1 << 30)),
+                lips=lips,
+                sclerosis=sclerosis,
+                vacuum=vacuum,
             )
         )
     return _stack(bodies, names.index("L1"))
 
 
 def _stack(bodies: list[Body], origin: int) -> tuple[Body, ...]:
-    """Lay the vertebrae on each other with their discs between, the origin's at zero."""
+    """Lay the vertebrae on each other with their discs between, the origin's at zero but for the sacrum at x = 0."""
     centres = [np.zeros(3) for _ in bodies]
 
     def step(upper: Body, lower: Body) -> Vector:
@@ -229,11 +276,13 @@ def _stack(bodies: list[Body], origin: int) -> tuple[Body, ...]:
         centres[n] = centres[n + 1] + step(bodies[n], bodies[n + 1])
     for n in range(origin + 1, len(bodies)):
         centres[n] = centres[n - 1] - step(bodies[n - 1], bodies[n])
-    return tuple(replace(body, centre=centre) for body, centre in zip(bodies, centres, strict=True))
+    sacrum = next(n for n, body in enumerate(bodies) if body.level.name == "S1")
+    middle = np.array([centres[sacrum][0], 0.0, 0.0])
+    return tuple(replace(body, centre=centre - middle) for body, centre in zip(bodies, centres, strict=True))
 
 
 def _reach(body: Body) -> tuple[float, float]:
     """How far the endplate rims lie above and below the middle (mean of front and back)."""
-    v = np.array([-CORNER, CORNER]) * body.half_depth
+    v = np.array(body.corners)
     top, bottom = body.endplates(np.zeros(2), v)
     return float(top.mean()), float(-bottom.mean())

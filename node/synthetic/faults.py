@@ -35,7 +35,7 @@ Fault = Literal[
 missing-slice      one image of the middle is left out; missing-block: five
 duplicate-position one image comes again with another UID and number, its pixels a little different
 duplicate-slices   every position twice, as two passes of the same series
-irregular-spacing  every second image of the lower half is left out
+irregular-spacing  the positions of the second half lie 1.4 times as far apart
 mixed-orientation  one more image, sagittal
 mixed-size         one image has half the rows and columns
 mixed-frame-of-reference  the lower half lies in another frame of reference
@@ -76,7 +76,7 @@ def spoil(planes: list[Plane], faults: tuple[Fault, ...]) -> list[Plane]:
         elif fault == "duplicate-slices":
             out += [replace(plane, instance_number=plane.instance_number + len(out)) for plane in out]
         elif fault == "irregular-spacing":
-            out = out[:middle] + out[middle::2]
+            out = out[:middle] + [_stretched(plane, out[middle]) for plane in out[middle:]]
         elif fault == "mixed-orientation":
             one = out[middle]
             out.append(replace(one, orientation=(0.0, 1.0, 0.0, 0.0, 0.0, -1.0), instance_number=len(out) + 1))
@@ -90,6 +90,11 @@ def spoil(planes: list[Plane], faults: tuple[Fault, ...]) -> list[Plane]:
         elif fault == "reversed":
             out = out[::-1]
     return out
+
+
+def _stretched(plane: Plane, origin: Plane) -> Plane:
+    x, y, z = (a + 1.4 * (b - a) for a, b in zip(origin.position, plane.position, strict=True))
+    return replace(plane, position=(x, y, z))
 
 
 def damage(ds: Dataset, plane: Plane, faults: tuple[Fault, ...]) -> None:

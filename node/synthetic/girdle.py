@@ -106,7 +106,7 @@ def _shoulders(trunk: Trunk) -> list[Solid]:
         widths = [(6, 2.6), (15, 2.4), (24, 2.2), (31, 2.2), (26, 3.0)]
         across = np.array([side * 0.88, -0.47, 0.0])
         out += chain([np.array([side * x, y, z]) * s for x, y, z in blade], [(a * s, b * s) for a, b in widths], across)
-        spine = [np.array([side * x, y, z]) * s for x, y, z in ((82, 74, 262), (108, 74, 278), (138, 48, 306))]
+        spine = [np.array([side * x, y, z]) * s for x, y, z in ((82, 70, 258), (108, 66, 274), (138, 36, 300))]
         out += chain(spine, [(5 * s, 6 * s), (6 * s, 9 * s), (10 * s, 5 * s)], np.array([0.0, 0.0, 1.0]))
         neck = [np.array([side * x, y, z]) * s for x, y, z in ((122, 40, 284), (134, 24, 288))]
         out += chain(neck, [(9 * s, 7 * s), (14 * s, 10 * s)], np.array([0.0, 0.0, 1.0]))

@@ -103,6 +103,7 @@ def _level(
         height_loss=loss,
         genant_grade=genant_grade(loss),
         has_ribs=has_ribs,
+        lesion=spec.lesions.get(name),
         metal=name in spec.screws,
         cement=name in spec.cement,
     )

@@ -17,8 +17,8 @@ _SINGLE_FRAME_ONLY = (
     "SliceThickness", "SpacingBetweenSlices", "PixelSpacing", "RescaleIntercept", "RescaleSlope", "RescaleType",
     "WindowCenter", "WindowWidth", "KVP", "ReconstructionDiameter", "DataCollectionDiameter", "GantryDetectorTilt",
     "TableHeight", "RotationDirection", "ExposureTime", "XRayTubeCurrent", "Exposure", "FilterType",
-    "ConvolutionKernel", "CTDIvol", "CTDIPhantomTypeCodeSequence", "AcquisitionDate", "AcquisitionTime", "BodyPartExamined", "PatientPosition",
-    "ContrastBolusAgent", "ContrastBolusRoute",
+    "ConvolutionKernel", "CTDIvol", "CTDIPhantomTypeCodeSequence", "AcquisitionDate",
+    "AcquisitionTime", "BodyPartExamined", "PatientPosition", "ContrastBolusAgent", "ContrastBolusRoute",
 )  # fmt: skip
 
 
@@ -83,6 +83,9 @@ def combine(base: Dataset, planes: Sequence[Plane], spec: TorsoSpec, *, legacy: 
             ContrastBolusAgentNumber=1,
             ContrastBolusAdministrationRouteSequence=code("47625008", "SCT", "Intravenous route"),
             ContrastBolusIngredientCodeSequence=code("C-11400", "SRT", "Iodine"),
+            ContrastBolusVolume=90.0,
+            ContrastBolusIngredientConcentration=350.0,
+            ContrastAdministrationProfileSequence=sequence(ContrastBolusVolume=90.0),
         )
     stack = np.stack([plane.pixels for plane in planes]).astype(np.int16) - np.int16(INTERCEPT)
     ds.add_new("PixelData", "OW", stack.astype("<i2").tobytes())
@@ -161,6 +164,10 @@ def _frame(plane: Plane, number: int, base: Dataset, spec: TorsoSpec, legacy: bo
         PlanePositionSequence=sequence(ImagePositionPatient=position),
         PlaneOrientationSequence=sequence(ImageOrientationPatient=[f"{v:.9g}" for v in plane.orientation]),
     )
+    if not legacy and spec.contrast != "none":
+        out.ContrastBolusUsageSequence = sequence(
+            ContrastBolusAgentNumber=1, ContrastBolusAgentAdministered="YES", ContrastBolusAgentDetected="YES"
+        )
     if legacy:
         out.ConversionSourceAttributesSequence = sequence(
             ReferencedSOPClassUID="1.2.840.10008.5.1.4.1.1.2",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from node.synthetic.canvas import Canvas, Vector, cover
@@ -19,7 +21,7 @@ _SPINAL = (
 _PSOAS = (("T12", 3.0), ("L1", 7.0), ("L2", 13.0), ("L3", 18.0), ("L4", 22.0), ("L5", 22.0))
 
 
-def wrapped(points: list[Vector], radii: list[tuple[float, float]], fat_mm: float = 1.5) -> list[Part]:
+def wrapped(points: Sequence[Vector], radii: list[tuple[float, float]], fat_mm: float = 1.5) -> list[Part]:
     """A muscle in a thin sheath of fat."""
     wider = [(a + fat_mm, b + fat_mm) for a, b in radii]
     sheath: list[Part] = [(solid, "fat") for solid in chain(points, wider)]
@@ -96,20 +98,23 @@ def outside(spec: TorsoSpec, trunk: Trunk, prone: bool) -> list[tuple[list[Solid
         for side in (1.0, -1.0):
             centre = np.array([side * 88.0 * s, front + (24.0 if not prone else 34.0), 168.0 * s])
             for inset, tissue in ((0.0, "skin"), (1.8, "fat")):
-                radii = (62 * s * size - inset, 40 * s * size - inset, 58 * s * size - inset)
-                out.append(([Ellipsoid(centre, radii, np.eye(3))], tissue))
+                breast = (62 * s * size - inset, 40 * s * size - inset, 58 * s * size - inset)
+                out.append(([Ellipsoid(centre, breast, np.eye(3))], tissue))
             out.append(([Ellipsoid(centre + np.array([0, -6.0, 0]), (30 * s, 20 * s, 26 * s), np.eye(3))], "gland"))
     for inset, tissue in ((0.0, "skin"), (1.8, "fat"), (8.0 + 0.4 * max(spec.bmi - 22.0, 0.0), "muscle")):
         solids: list[Solid] = []
         for side in (1.0, -1.0):
             points, radii = arm(spec, side, s)
             solids += chain(points, [(r - inset, r - inset) for r in radii])
+            shoulder = (60 * s - inset, 46 * s - inset, 60 * s - inset)
+            solids.append(Ellipsoid(np.array([side * 106.0, 36.0, 264.0]) * s, shoulder, np.eye(3)))
         out.append((solids, tissue))
     return out
 
 
-def arm(spec: TorsoSpec, side: float, s: float) -> tuple[list[Vector], list[float]]:
+def arm(spec: TorsoSpec, side: float, s: float) -> tuple[Sequence[Vector], list[float]]:
     """Axis and skin radius of one arm, from the shoulder."""
+    course: tuple[tuple[float, ...], ...]
     if spec.arms == "raised":
         course = ((112, 14, 258, 46), (150, 6, 292, 50), (158, -2, 330, 46), (150, -8, 400, 42), (140, -14, 470, 40))
     else:

@@ -74,7 +74,7 @@ def _vessels(by_name: dict[str, Body], s: float) -> tuple[list[Part], list[Tube]
         body = by_name[name]
         return body.place(np.array([side, -body.half_depth - gap * s, 0.0]))
 
-    course = (
+    course: tuple[tuple[str, float, float], ...] = (
         ("T4", 16, 2),
         ("T6", 17, 4),
         ("T8", 15, 7),

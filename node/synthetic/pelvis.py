@@ -14,9 +14,9 @@ from node.synthetic.spec import TorsoSpec
 
 #  z     back end x, y    front end x, y    half thickness at back, middle, front; from the middle of S1
 _WING = (
-    (58, 112, -12, 120, -28, 3.0, 3.0, 3.0),
-    (48, 100, 8, 124, -46, 4.0, 3.4, 4.2),
-    (25, 76, 30, 127, -72, 5.5, 2.6, 4.6),
+    (60, 106, -4, 119, -30, 3.0, 3.0, 3.0),
+    (50, 88, 18, 124, -48, 4.5, 3.4, 4.2),
+    (25, 66, 37, 127, -73, 6.0, 2.6, 4.6),
     (0, 55, 43, 125, -87, 7.5, 2.2, 5.0),
     (-25, 49, 49, 121, -94, 8.5, 2.4, 6.5),
     (-48, 52, 42, 112, -88, 8.5, 3.4, 5.5),
@@ -133,7 +133,7 @@ def _wing(pelvis: Pelvis, block: Block, side: float) -> Array:
     beyond = along - t * length
     thick = middle * arch + (back * (1.0 - t) + front * t) * (1.0 - arch)
     distance = np.sqrt(off * off + beyond * beyond) - thick
-    ends = np.maximum(z - np.float32(57.0), np.float32(-118.0) - z)
+    ends = np.maximum(z - np.float32(59.0), np.float32(-118.0) - z)
     out: Array = (np.maximum(distance, ends) * pelvis.scale).astype(np.float32)
     return out
 
@@ -151,12 +151,12 @@ def paint(canvas: Canvas, pelvis: Pelvis, physics: Physics) -> None:
     bone, marrow = physics.bone(CORTICAL_MG_CM3), physics.bone(pelvis.marrow_mg)
     gap, edge = physics.tissue("joint"), canvas.edge_mm
 
-    def bony(block: Block, distance: Array, wall: float) -> None:
-        canvas.shell(block, cover(distance, edge), cover(distance + np.float32(wall), edge), bone, marrow)
+    def bony(block: Block, distance: Array, wall: float, core: float = marrow) -> None:
+        canvas.shell(block, cover(distance, edge), cover(distance + np.float32(wall), edge), bone, core)
 
     found = union(canvas, pelvis.sacrum, edge)
     if found is not None:
-        bony(*found, 0.8)
+        bony(*found, 0.7, physics.bone(0.45 * pelvis.marrow_mg))
         canvas.mark(found[0], cover(found[1], edge), 126)
     o, s, w = pelvis.origin, pelvis.scale, pelvis.wide
     for side, solids, head in zip((1.0, -1.0), pelvis.innominate, pelvis.heads, strict=True):

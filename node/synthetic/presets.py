@@ -22,7 +22,10 @@ def presets(matrix: int = 512, spacing_mm: float = 1.5) -> dict[str, TorsoSpec]:
         "osteoporosis-wedge": spec(
             14, sex="F", age_years=76, height_cm=156, bmi=22, phantom=HA_3, fractures={"T12": Fracture("wedge", 0.32)},
         ),
-        "biconcave-L2": spec(15, sex="F", age_years=73, phantom=MINDWAYS_5, fractures={"L2": Fracture("biconcave", 0.3)}),
+        "biconcave-L2": spec(
+            15, sex="F", age_years=73, height_cm=159, phantom=MINDWAYS_5, fractures={"L2": Fracture("biconcave", 0.3)},
+        ),
+        "screws": spec(24, age_years=63, phantom=MINDWAYS_5, screws=("L3", "L4", "L5"), cement=("T12",)),
         "no-phantom": spec(16),
         "prone": spec(17, phantom=MINDWAYS_5, patient_position="HFP"),
         "feet-first": spec(18, phantom=MINDWAYS_5, patient_position="FFS"),
@@ -30,5 +33,12 @@ def presets(matrix: int = 512, spacing_mm: float = 1.5) -> dict[str, TorsoSpec]:
         "scoliosis": spec(20, sex="F", age_years=61, phantom=MINDWAYS_5, scoliosis_cobb_deg=18.0),
         "portal-venous": spec(21, phantom=MINDWAYS_5, contrast="portal"),
         "obese": spec(22, phantom=MINDWAYS_5, bmi=36.0, fov_mm=500.0),
+        "phantom-cut": spec(25, phantom=MINDWAYS_5, fov_mm=250.0, fov_centre_mm=(0.0, 10.0)),
+        "phantom-elsewhere": spec(26, phantom=HA_4_POINT, phantom_z_mm=-190.0),
+        "gantry-tilt": spec(27, phantom=MINDWAYS_5, gantry_tilt_deg=10.0),
+        "lumbarised-S1": spec(28, phantom=MINDWAYS_5, lumbosacral="lumbarised-S1"),
+        "eleven-ribs": spec(29, phantom=MINDWAYS_5, rib_pairs=11),
+        "worn": spec(30, sex="F", age_years=79, height_cm=157, phantom=BMAS200, degeneration=1.0),
+        "lytic-L1": spec(31, age_years=64, phantom=MINDWAYS_5, lesions={"L1": "lytic"}),
         "ends-at-T12": spec(23, phantom=MINDWAYS_5, top=("T1", 40.0), bottom=("T12", -8.0)),
     }  # fmt: skip

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from scipy.interpolate import CubicSpline
 
-from node.synthetic.anatomy import LUMBAR_RIB, RIBS, Rib
+from node.synthetic.anatomy import LUMBAR_RIB, LUMBAR_RIB_MM, RIBS, Rib
 from node.synthetic.canvas import Canvas, Vector, cover
 from node.synthetic.column import Body
 from node.synthetic.physics import CORTICAL_MG_CM3, Physics
@@ -58,7 +58,9 @@ def build(bodies: tuple[Body, ...], spec: TorsoSpec, trunk: Trunk) -> list[list[
     pairs = bearing(spec)
     out: list[list[Solid]] = []
     for name, rib in pairs:
-        length = spec.last_rib_length_mm if name == pairs[-1][0] else None
+        length = LUMBAR_RIB_MM if name == "L1" else None
+        if name == pairs[-1][0] and spec.last_rib_length_mm is not None:
+            length = spec.last_rib_length_mm
         for side in (1.0, -1.0):
             points, up = course(by_name[name], rib, side, trunk, length)
             part = np.linspace(0.0, 1.0, len(points))

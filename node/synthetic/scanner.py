@@ -38,8 +38,8 @@ def noise_level(spec: TorsoSpec) -> float:
     """Standard deviation in the middle of a trunk of reference size."""
     if spec.noise_hu is not None:
         return spec.noise_hu
-    dose = (REFERENCE_MGY / spec.ctdi_mgy) ** 0.5 * (REFERENCE_MM / spec.thickness_mm) ** 0.5
-    return REFERENCE_HU * dose * NOISE_GAIN[spec.kernel] * (120.0 / spec.kvp) ** 0.5
+    dose: float = (REFERENCE_MGY / spec.ctdi_mgy) ** 0.5 * (REFERENCE_MM / spec.thickness_mm) ** 0.5
+    return REFERENCE_HU * dose * NOISE_GAIN[spec.kernel] * float(np.sqrt(120.0 / spec.kvp))
 
 
 class Noise:
@@ -66,7 +66,7 @@ class Noise:
 
     def slice(self, k: int, hu: Array) -> Array:
         """Noise for slice ``k``, given its noise-free image."""
-        step = max(int(round(6.0 / self._pixel)), 1)
+        step = max(round(6.0 / self._pixel), 1)
         water = np.clip(hu[step // 2 :: step, step // 2 :: step] / 1000.0 + 1.0, 0.0, 2.5)
         along_x = _path(water.sum(axis=1) * step * self._pixel)
         along_y = _path(water.sum(axis=0) * step * self._pixel)
@@ -74,7 +74,7 @@ class Noise:
         spectrum = self._power * (self._fx2 * np.float32(ey) + (1.0 - self._fx2) * np.float32(ex))
         field = self._white(k)
         if self._mix > 0:
-            field = (field + np.float32(self._mix) * self._white(k + 1)) / np.float32(np.hypot(1.0, self._mix))
+            field += np.float32(self._mix) * self._white(k + 1)
         image = scipy.fft.irfft2(field * np.sqrt(spectrum), s=(self._n, self._n))
         scale = self._level * ((ex + ey) / 2.0) ** 0.5 / float(image.std())
         down = np.interp(np.arange(self._n), np.arange(len(along_x)) * step + step // 2, along_x / ex)
@@ -97,11 +97,21 @@ def outside_circle(n: int) -> NDArray[np.bool_]:
     return out
 
 
+def cupping(spec: TorsoSpec, pixel_mm: float) -> Array:
+    """What a field that is not uniform adds: nothing 200 mm from the image's middle, most of it in the middle."""
+    axis = (np.arange(spec.matrix, dtype=np.float32) - np.float32((spec.matrix - 1) / 2.0)) * np.float32(pixel_mm)
+    r2 = np.add.outer(axis**2, axis**2) / np.float32(200.0**2)
+    out: Array = np.float32(-spec.cupping_hu) * np.clip(1.0 - r2, 0.0, 1.0)
+    return out
+
+
 def finished(
     hu: Array, first: int, spec: TorsoSpec, noise: Noise, pixel_mm: float, circle: NDArray[np.bool_]
 ) -> NDArray[np.int16]:
     """A painted slab as the scanner would store it."""
     image = blurred(hu, spec, pixel_mm)
+    if spec.cupping_hu:
+        image = image + cupping(spec, pixel_mm)
     out = np.empty(image.shape, dtype=np.int16)
     for n in range(len(image)):
         plane = image[n]

@@ -40,7 +40,8 @@ class Tube:
         x, y, z = (c - np.float32(o) for c, o in zip((block.x, block.y, block.z), self.a, strict=True))
 
         def dot(v: Vector) -> Array:
-            return x * np.float32(v[0]) + y * np.float32(v[1]) + z * np.float32(v[2])
+            out: Array = x * np.float32(v[0]) + y * np.float32(v[1]) + z * np.float32(v[2])
+            return out
 
         s = dot(along)
         t = np.clip(s * np.float32(1.0 / length), 0.0, 1.0)
@@ -107,7 +108,7 @@ def distances(canvas: Canvas, solids: list[Solid], whole: Block, out: Array, mar
             continue
         low = [max(a.start, b.start) for a, b in zip(block.index, whole.index, strict=True)]
         high = [min(a.stop, b.stop) for a, b in zip(block.index, whole.index, strict=True)]
-        if any(h <= l for l, h in zip(low, high, strict=True)):
+        if any(b <= a for a, b in zip(low, high, strict=True)):
             continue
         near = canvas.at(low, high)
         index = tuple(slice(a - w.start, b - w.start) for a, b, w in zip(low, high, whole.index, strict=True))
@@ -157,7 +158,7 @@ def chain(points: Sequence[Vector], radii: Sequence[tuple[float, float]], up: Ve
     return polyline(np.array(points), ups, np.array(radii))
 
 
-def axes_along(first: Sequence[float]) -> Vector:
+def axes_along(first: Sequence[float] | Vector) -> Vector:
     """Right-handed unit axes (rows) whose first points along ``first``."""
     a = np.asarray(first, dtype=np.float64) / np.linalg.norm(first)
     other = (0.0, 0.0, 1.0) if abs(a[2]) < 0.99 else (1.0, 0.0, 0.0)

@@ -12,6 +12,7 @@ Kernel = Literal["smooth", "standard", "sharp"]
 PatientPosition = Literal["HFS", "HFP", "FFS", "FFP"]
 Couch = Literal["curved", "cradle", "flat", "none"]
 Contrast = Literal["none", "arterial", "portal"]
+Lesion = Literal["lytic", "sclerotic", "haemangioma"]
 Lumbosacral = Literal["normal", "lumbarised-S1", "sacralised-L5"]
 
 
@@ -50,6 +51,10 @@ class TorsoSpec:
     """Levels filled with bone cement."""
     screws: tuple[str, ...] = ()
     """Levels with pedicle screws, joined by rods."""
+    lesions: Mapping[str, Lesion] = field(default_factory=dict)
+    """Levels with a focal lesion of the body."""
+    degeneration: float | None = None
+    """Osteophytes, worn discs and sclerotic endplates, 0 to 1; ``None``: by age."""
     bone_islands: tuple[str, ...] = ()
     """Levels with a dense spot in the marrow."""
     rib_pairs: int = 12
@@ -105,6 +110,8 @@ class TorsoSpec:
     """Factor on the attenuation of bone and of rods per mg/cm³."""
     scanner_offset_hu: float = 0.0
     """Added to every voxel of the scan field (water of this scanner)."""
+    cupping_hu: float = 0.0
+    """How much the middle of the field reads below its edge (a field that is not uniform)."""
     noise_hu: float | None = None
     """Standard deviation at the middle of an average trunk; ``None``: from ``ctdi_mgy``, kernel, slice and size."""
     ctdi_mgy: float = 8.0

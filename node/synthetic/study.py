@@ -16,6 +16,7 @@ from pydicom.uid import CTImageStorage, SecondaryCaptureImageStorage, XRayRadiat
 from node.synthetic import dicom
 from node.synthetic.dicom import SeriesLook
 from node.synthetic.encode import save, uid
+from node.synthetic.faults import Plane
 from node.synthetic.multiframe import code, item, sequence
 from node.synthetic.torso import make
 from node.synthetic.truth import SyntheticCase
@@ -70,7 +71,7 @@ def localizer(case: SyntheticCase, folder: Path) -> list[Path]:
         ds.PixelSpacing = [f"{spacing:.8g}", f"{pixel:.8g}"]
         ds.SOPClassUID = CTImageStorage
         pixels = np.clip(view - 300.0, -1024, 3071).astype(np.int16)
-        plane = dicom.Plane(pixels, position, orientation, number)
+        plane = Plane(pixels, position, orientation, number)
         ds.RescaleType = "US"
         del ds.SpacingBetweenSlices
         out.append(save(dicom.image(ds, plane, spec, look), folder / f"001_{number:04d}.dcm"))

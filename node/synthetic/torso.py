@@ -71,7 +71,7 @@ def make(spec: TorsoSpec) -> SyntheticCase:
         painted = _slab(scene, affine, first, last, labels[first:last])
         hu[first:last] = scanner.finished(painted, first, spec, noise, pixel, circle)
     truth = truth_of(spec, scene.physics, scene.bodies, scene.biases, scene.to_lps, scene.slab, affine, shape)
-    return SyntheticCase(spec, hu, labels, affine, truth)
+    return SyntheticCase(spec, hu, labels, affine.astype(np.float64), truth)
 
 
 def compose(spec: TorsoSpec) -> Scene:

@@ -9,7 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from node.domain.phantom import Material, PhantomModel
-from node.domain.volume import SourceImage, Volume
+from node.domain.volume import OUTSIDE_FIELD_HU, SourceImage, Volume
+from node.synthetic.scanner import outside_circle
 from node.synthetic.spec import TorsoSpec
 
 Point = tuple[float, float, float]
@@ -51,6 +52,7 @@ class LevelTruth:
     """Part of the height lost by the fracture that was asked for."""
     genant_grade: Literal[0, 1, 2, 3]
     has_ribs: bool
+    lesion: str | None
     metal: bool
     cement: bool
 
@@ -111,7 +113,9 @@ class SyntheticCase:
     hu: NDArray[np.int16]
     """(k, j, i): k toward the head, j toward the back, i toward the left; never flipped for the patient position."""
     labels: NDArray[np.uint8]
-    """Same grid: C7 = 7, T1 = 8 … T12 = 19, L1 = 20 … L5 = 24, L6 = 25, S1 = 26, S2 … S5 = 29 … 32; + 100 = posterior elements."""
+    """Same grid: C7 = 7, T1 = 8 … T12 = 19, L1 = 20 … L5 = 24, L6 = 25, S1 = 26, S2 … S5 = 29 … 32.
+
+    Bodies bear these numbers, posterior elements (and the sacrum's wings) the same + 100."""
     affine_lps_mm: NDArray[np.float64]
     """(4, 4): (k, j, i, 1) → LPS."""
     truth: Truth
@@ -119,4 +123,7 @@ class SyntheticCase:
     def volume(self) -> Volume:
         """The case as the reader of DICOM would hand it on (not for a tilted gantry, which is sheared)."""
         sources = tuple(SourceImage("1.2.840.10008.5.1.4.1.1.2", f"2.25.{n + 1}") for n in range(len(self.hu)))
-        return Volume(self.hu.copy(), self.affine_lps_mm.copy(), "2.25.1", sources)
+        hu = self.hu.copy()
+        if self.spec.padding_hu is not None:
+            hu[:, outside_circle(self.spec.matrix)] = OUTSIDE_FIELD_HU
+        return Volume(hu, self.affine_lps_mm.copy(), "2.25.1", sources)

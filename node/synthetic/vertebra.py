@@ -39,6 +39,10 @@ def side_distance(body: Body, u: Array, v: Array, w: Array) -> Array:
     half = np.float32(0.25 * (body.level.anterior + body.level.posterior))
     narrowing = np.float32(1.0) - np.float32(body.waist) * np.clip(1.0 - (w / half) ** 2, 0.0, 1.0)
     out: Array = (np.sqrt(u * u + v * v) - radius * narrowing) * slant
+    for lip in body.lips:
+        turned = np.radians((azimuth - lip.azimuth_deg + 180.0) % 360.0 - 180.0)
+        near = np.exp(-((turned / 0.45) ** 2) - ((w - lip.side * half) / 2.8) ** 2)
+        out = out - np.float32(lip.size_mm) * near.astype(np.float32)
     return out
 
 
@@ -69,13 +73,13 @@ def _relative_density(body: Body, u: Array, v: Array, w: Array, side: Array) -> 
     half = np.float32(0.25 * (body.level.anterior + body.level.posterior))
     ends = np.clip((np.abs(w) / half - 0.5) / 0.5, 0.0, 1.0)
     walls = np.clip((side + 5.0) / 5.0, 0.0, 1.0)
-    out: Array = 1.0 + 0.16 * ends * ends + 0.10 * walls + _texture(body, u, v, w)
+    out: Array = 1.0 + (0.16 + body.sclerosis) * ends * ends + 0.10 * walls + _texture(body, u, v, w)
     return out
 
 
-def fine_grid(body: Body, step: float = 1.0) -> tuple[Array, Array, Array]:
+def fine_grid(body: Body, step: float = 1.4) -> tuple[Array, Array, Array]:
     """Local coordinates (u, v, w) of a grid over the whole body."""
-    reach = float(body.outline.max()) + 1.0
+    reach = float(body.outline.max()) + (7.0 if body.lips else 1.0)
     tall = 0.6 * max(body.level.anterior, body.level.posterior)
     across = np.arange(-reach, reach + step, step, dtype=np.float32)
     along = np.arange(-tall, tall + step, step, dtype=np.float32)
@@ -93,7 +97,11 @@ def centroid(body: Body) -> Vector:
 
 def central_bias(body: Body) -> float:
     """Mean relative density of the central region less 1; taken off so that the region holds the density asked for."""
-    u, v, w = fine_grid(body)
+    depth, width = body.level.depth, body.level.width
+    across = np.arange(-0.31 * width, 0.31 * width, 1.0, dtype=np.float32)
+    back = np.arange(-0.32 * depth, 0.2 * depth, 1.0, dtype=np.float32)
+    along = np.arange(-VOI_HEIGHT_MM / 2.0, VOI_HEIGHT_MM / 2.0 + 0.1, 0.9, dtype=np.float32)
+    w, v, u = np.meshgrid(along, back, across, indexing="ij")
     region = central(body, u, v, w) > 0
     u, v, w = u[region], v[region], w[region]
     return float(_relative_density(body, u, v, w, side_distance(body, u, v, w)).mean()) - 1.0
@@ -101,7 +109,7 @@ def central_bias(body: Body) -> float:
 
 def paint_body(canvas: Canvas, body: Body, physics: Physics, bias: float, *, fused: bool = False) -> None:
     """Paint the vertebral body. ``fused``: a sacral segment, with thin remains of endplates."""
-    block = canvas.block(body_box(body, 2.0 + canvas.edge_mm))
+    block = canvas.block(body_box(body, 8.0 + canvas.edge_mm))
     if block is None:
         return
     u, v, w = local(body, block)
@@ -168,6 +176,9 @@ def posterior_elements(body: Body) -> list[Solid]:
         )
         tip_back = back + 1.0 + (1.0 - lumbar) * 9.0
         tip = np.array([s * level.transverse, tip_back - 3.0 * lumbar, pz + 2.0])
+        if level.name in ("L5", "L6"):
+            root = np.array([s * (px + 3.0), b + 4.0, pz - 1.0])
+            bar(root, tip, (0.33 * h, 9.0), (5.5, 4.0))
         slim = (3.0, 4.0) if lumbar < 0.5 else (4.8, 2.6)
         bar(
             np.array([s * (px + 1.0), back - 3.0 - 1.5 * lumbar, pz - 1.0]),
@@ -243,3 +254,6 @@ def paint_disc(canvas: Canvas, upper: Body, lower: Body, physics: Physics) -> No
     along = np.abs(x * np.float32(axis[0]) + y * np.float32(axis[1]) + z * np.float32(axis[2]))
     part = cover(solid.distance(block), canvas.edge_xy_mm) * cover(along - np.float32(thick), canvas.edge_z_mm)
     canvas.fill(block, part, physics.tissue("disc"))
+    if upper.vacuum:
+        flat = Ellipsoid(middle + 0.1 * deep * frame[1], (0.55 * wide, 0.5 * deep, 1.3), frame)
+        _fill(canvas, flat, physics.tissue("gas"))

@@ -141,6 +141,7 @@ def test_number_under_an_unknown_vr_is_read(image: Dataset, tmp_path: Path) -> N
         (b"ISO_IR 192", b"R\xfccken", "Rücken"),
     ],
 )
+@pytest.mark.filterwarnings("ignore:Unknown encoding")
 def test_character_sets(image: Dataset, tmp_path: Path, character_set: bytes, raw: bytes, expected: str) -> None:
     image.SpecificCharacterSet, image.SeriesDescription = "ISO_IR 100", "Y" * 12
     path = changed(save(image, tmp_path / "x"), b"CS\x0a\x00ISO_IR 100", b"CS\x10\x00" + character_set.ljust(16))

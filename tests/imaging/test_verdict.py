@@ -27,8 +27,8 @@ def voi(z_mm: float = 0.0, exclusion: str | None = None) -> Voi:
     return Voi(EMPTY, (0.0, 0.0, z_mm), 3000.0, 180.0, 20.0, 1.0, exclusion)
 
 
-def assigned(confidence: float) -> LevelAssignment:
-    return LevelAssignment((), "agree", 12, confidence)
+def assigned(confidence: float, lumbar_target_chance: float = 1.0) -> LevelAssignment:
+    return LevelAssignment((), "agree", 12, confidence, lumbar_target_chance)
 
 
 def header(**values: object) -> InstanceHeader:
@@ -53,7 +53,17 @@ def test_targets_that_are_whole_and_surely_named_are_returned() -> None:
 
 def test_a_scan_that_ends_above_l1_is_refused_as_outside() -> None:
     with pytest.raises(LevelsOutsideScan, match="L1 and L2 are not wholly in the scan"):
-        verdict.require_targets([vertebra("T11"), vertebra("T12", complete=False)], assigned(0.95), LevelLimits())
+        verdict.require_targets([vertebra("T11"), vertebra("T12", complete=False)], assigned(0.95, 0.01), LevelLimits())
+
+
+def test_a_scan_that_ends_above_l1_by_every_count_is_outside_though_names_are_unsure() -> None:
+    with pytest.raises(LevelsOutsideScan):
+        verdict.require_targets([vertebra("T10"), vertebra("T11")], assigned(0.5, 0.05), LevelLimits())
+
+
+def test_a_scan_that_ends_above_l1_by_one_count_only_is_ambiguous() -> None:
+    with pytest.raises(LevelsAmbiguous):
+        verdict.require_targets([vertebra("T11"), vertebra("T12")], assigned(0.5, 0.5), LevelLimits())
 
 
 def test_unsure_names_are_refused_as_ambiguous() -> None:
@@ -87,7 +97,13 @@ def test_rods_that_end_just_above_the_vertebra_still_calibrate_it() -> None:
 
 @pytest.mark.parametrize(
     ("vbmd", "category"),
-    [(120.1, "normal"), (120.0, "low-bone-mass"), (80.0, "low-bone-mass"), (79.9, "osteoporosis")],
+    [
+        (120.1, "normal"),
+        (120.0, "low-bone-mass"),
+        (80.0, "low-bone-mass"),
+        (79.96, "low-bone-mass"),
+        (79.9, "osteoporosis"),
+    ],
 )
 def test_both_ends_of_80_to_120_are_low_bone_mass(vbmd: float, category: str) -> None:
     assert verdict.categorise(vbmd, (), LIMITS) == category

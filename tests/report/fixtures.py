@@ -193,6 +193,7 @@ def multi_frame(folder: Path) -> tuple[tuple[StoredInstance, ...], Volume]:
     ds.ImageType = ["ORIGINAL", "PRIMARY", "VOLUME", "NONE"]
     ds.NumberOfFrames = SLICES
     planes = tuple(Orientation().plane(k) for k in order)
+    del ds.KVP, ds.ConvolutionKernel
     ds.PerFrameFunctionalGroupsSequence = Sequence([_functional_group(plane) for plane in planes])
     ds.PixelData = np.ascontiguousarray(made.hu[::-1]).tobytes()
     folder.mkdir(parents=True, exist_ok=True)

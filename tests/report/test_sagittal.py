@@ -99,3 +99,9 @@ def test_sheared_planes_are_refused(head_first: Written, out_dir: Path) -> None:
     affine[1, 1] += 1.0
     with pytest.raises(ReportInvalid, match="right angles"):
         images(head_first, out_dir, Reformat("sagittal", plain.hu, affine, plain.thickness_mm))
+
+
+def test_acquisition_is_stated_for_every_source(any_series: Written, out_dir: Path) -> None:
+    """Also for a multi-frame source, which says it elsewhere."""
+    for image in images(any_series, out_dir):
+        assert (float(image.KVP), image.ConvolutionKernel) == (120.0, "STANDARD")

@@ -65,6 +65,14 @@ def test_excluded_level_says_why(head_first: Written, out_dir: Path) -> None:
     assert (l2.included_in_mean, l2.exclusion) == (False, "Bone cement in the vertebra. [cement]")
 
 
+def test_exclusion_without_a_sentence_is_readable(head_first: Written, out_dir: Path) -> None:
+    findings, volume = CASES["measured"](head_first)
+    left_out = replace(findings.densities["L2"], included_in_mean=False, exclusion_reason="not-a-target-level")
+    changed = replace(findings, densities={**findings.densities, "L2": left_out})
+    report = summary(sr_of(write(changed, volume, fixtures.job(head_first[0], out_dir))))
+    assert report.levels[-1].exclusion == "not a target level [not-a-target-level]"
+
+
 def test_every_warning_is_reported(head_first: Written, out_dir: Path) -> None:
     warnings = report_of("warned, HA phantom", head_first, out_dir).warnings
     assert [text.rpartition("[")[2] for text in warnings] == ["contrast]", "thresholds-not-validated]"]

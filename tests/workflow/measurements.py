@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
 import time
 from pathlib import Path
 
@@ -12,9 +13,17 @@ from node.domain.job import MeasureJob, MeasureOutcome, OutgoingObject
 from tests.intake import objects
 
 
+def _uid(job_id: str, number: int) -> str:
+    return objects.uid(9, int(job_id.replace("-", ""), 16), number)
+
+
+def report_uid(job_id: str) -> str:
+    """SOP Instance UID of the report of a job."""
+    return _uid(job_id, 2)
+
+
 def _object(job: MeasureJob, number: int, sop_class: str) -> OutgoingObject:
-    digest = int(job.out_dir.name.replace("-", "")[:15], 16)
-    dataset = objects.ct_slice(1, 900, number, SOPClassUID=sop_class, SOPInstanceUID=objects.uid(9, digest, number))
+    dataset = objects.ct_slice(1, 900, number, SOPClassUID=sop_class, SOPInstanceUID=_uid(job.out_dir.name, number))
     path = objects.write(dataset, job.out_dir / f"{number}.dcm")
     report = sop_class == objects.COMPREHENSIVE_SR
     return OutgoingObject(path, sop_class, dataset.SOPInstanceUID, "sr" if report else "sagittal", 1 if report else 0)
@@ -72,3 +81,13 @@ def crash_once(job: MeasureJob) -> MeasureOutcome:
         marker.touch()
         os._exit(3)
     return _outcome(job)
+
+
+def hang_with_helper(job: MeasureJob) -> MeasureOutcome:
+    helper = subprocess.Popen(["sleep", "600"])
+    (job.out_dir / "helper.pid").write_text(str(helper.pid))
+    return hang(job)
+
+
+def crash_at_three(job: MeasureJob) -> MeasureOutcome:
+    return crash(job) if len(job.series.instances) == 3 else succeed(job)

@@ -10,14 +10,12 @@ from node.domain.phantom import PhantomFit, PhantomModel, RodModel, RodReading
 from node.domain.volume import Volume
 from node.errors import PhantomAmbiguous, PhantomNotFound, PhantomOutOfField, PhantomUnknown
 from node.imaging.phantom.identify import EQUAL_RMS_HU, Candidate, candidates
-from node.imaging.phantom.reading import EDGE_MARGIN_MM, read_rod
+from node.imaging.phantom.reading import EDGE_MARGIN_MM, read_rod, reading_radius
+from node.imaging.phantom.room import is_phantom
 from node.imaging.phantom.rows import RodRow
 
 if TYPE_CHECKING:
     from node.imaging.body import Scene
-
-MIN_PHANTOM_CONTRAST_HU = 30.0
-"""An unknown row is called a phantom only when a rod differs this much from its slab."""
 
 
 def find(volume: Volume, scene: Scene, phantoms: tuple[PhantomModel, ...]) -> PhantomFit:
@@ -74,7 +72,7 @@ def _refusal(
             f"The scan field cuts phantom {best.model.id}: rods {', '.join(lost)} lie outside it.",
             {**_seen(volume, rows), "phantom": best.model.id, "rods_outside": lost},
         )
-    real = [row for row in rows if _is_phantom(row)]
+    real = [row for row in rows if is_phantom(row)]
     if any(any(row.slab.cut) for row in real):
         return PhantomOutOfField("The scan field cuts a phantom's slab; not all rods are seen.", _seen(volume, real))
     if real:
@@ -85,17 +83,14 @@ def _refusal(
     return PhantomNotFound("No calibration phantom was found in the scan.", _seen(volume, rows))
 
 
-def _is_phantom(row: RodRow) -> bool:
-    contrast = max(abs(rod.hu - row.base_hu) for rod in row.rods)
-    return contrast >= MIN_PHANTOM_CONTRAST_HU and len(row.rods) + row.slab.flat_faces >= 4
-
-
 def _readings(volume: Volume, way: Candidate) -> tuple[RodReading, ...] | None:
     row = way.row
-    t_by_s = {rod.s_mm: rod.t_mm for rod in row.rods}
+    seen = {rod.s_mm: rod for rod in row.rods}
     readings = []
     for rod, s in zip(way.model.rods, way.s_mm, strict=True):
-        reading = read_rod(volume, row.axes, [(s, t_by_s.get(s, 0.0))], row.radius_mm, row.z_range_mm, rod)
+        t, contrast = (seen[s].t_mm, seen[s].hu - row.base_hu) if s in seen else (0.0, 0.0)
+        radius = reading_radius(row.radius_mm, contrast)
+        reading = read_rod(volume, row.axes, [(s, t)], radius, row.z_range_mm, rod)
         if reading is None:
             return None
         readings.append(reading)
@@ -111,12 +106,12 @@ def _base_reading(volume: Volume, way: Candidate, density: float) -> RodReading 
     s = np.sort(way.s_mm)
     room = float(np.diff(s).min()) / 2 - way.row.radius_mm
     depth = min(-way.row.slab.t_mm[0], way.row.slab.t_mm[1])
-    radius = min(room, depth) - EDGE_MARGIN_MM + 0.5
+    radius = min(room, depth) - EDGE_MARGIN_MM
     if radius < 1.5:
         return None
     spots = [(float(middle), 0.0) for middle in (s[:-1] + s[1:]) / 2]
     rod = RodModel("base", density)
-    return read_rod(volume, way.row.axes, spots, radius, way.row.z_range_mm, rod, reading_radius_mm=radius)
+    return read_rod(volume, way.row.axes, spots, radius, way.row.z_range_mm, rod)
 
 
 def _confidence(way: Candidate) -> float:

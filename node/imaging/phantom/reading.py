@@ -13,8 +13,10 @@ from node.domain.volume import OUTSIDE_FIELD_HU, Volume
 from node.imaging.phantom.discs import Floats
 from node.imaging.phantom.straight import RowAxes
 
-EDGE_MARGIN_MM = 3.0
+EDGE_MARGIN_MM = 2.5
 """Kept from the rod's edge: blur of a soft kernel and a slightly wrong centre."""
+FULL_CONTRAST_HU = 300.0
+"""A rod this different from its slab is read half a millimetre further inside: its edge matters more than noise."""
 MAX_REJECTED_PART = 0.12
 """Of a slice's voxels: more outliers than this (bubble, streak) and the slice is not used."""
 _VOXEL_LIMIT_SD = 4.5
@@ -30,20 +32,19 @@ def read_rod(
     radius_mm: float,
     z_range_mm: tuple[float, float],
     rod: RodModel,
-    reading_radius_mm: float | None = None,
 ) -> RodReading | None:
     """Read one standard at the spots (s, t) of its row (one for a rod, several for a base plate).
 
-    ``z_range_mm`` is where it was seen; the reading reaches a thick image further at either end, and slices
-    that do not belong to it (ends, artefacts, bubbles) are recognised and left out. ``None``: nothing to read.
+    ``radius_mm`` is that of the discs that are averaged. ``z_range_mm`` is where it was seen; the reading reaches a
+    thick image further at either end, and slices that do not belong to it (ends, artefacts, bubbles) are recognised
+    and left out. ``None``: nothing to read.
     """
-    inner = reading_radius_mm or max(radius_mm - EDGE_MARGIN_MM, 0.5 * radius_mm)
     dk = volume.spacing_mm[0]
     first = max(0, int(np.floor(z_range_mm[0] / dk)) - int(np.ceil(14 / dk)))
     last = min(volume.hu.shape[0] - 1, int(np.ceil(z_range_mm[1] / dk)) + int(np.ceil(14 / dk)))
     slices, values = [], []
     for k in range(first, last + 1):
-        pixels = np.concatenate([_disc(volume, k, axes.at(s, t, k * dk), inner) for s, t in spots_st_mm])
+        pixels = np.concatenate([_disc(volume, k, axes.at(s, t, k * dk), radius_mm) for s, t in spots_st_mm])
         if pixels.size >= 4 and pixels.min() > OUTSIDE_FIELD_HU:
             slices.append(k)
             values.append(pixels.astype(np.float64))
@@ -66,10 +67,16 @@ def read_rod(
         float(np.sqrt((variances[kept] * counts[kept]).sum() / total)),
         int(total),
         (float(middle[0]), float(middle[1]), float(middle[2])),
-        inner,
+        radius_mm,
         centres,
         means[kept],
     )
+
+
+def reading_radius(radius_mm: float, contrast_hu: float) -> float:
+    """Return how far from its axis a rod of ``radius_mm`` is read."""
+    margin = EDGE_MARGIN_MM + 0.5 * min(1.0, abs(contrast_hu) / FULL_CONTRAST_HU)
+    return max(radius_mm - margin, 0.5 * radius_mm)
 
 
 def _disc(volume: Volume, k: int, centre_yx_mm: Floats, radius_mm: float) -> NDArray[np.int16]:

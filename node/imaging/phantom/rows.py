@@ -7,6 +7,7 @@ from itertools import combinations
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.stats import theilslopes
 
 from node.domain.volume import Volume
 from node.imaging.phantom.discs import Discs, find_discs
@@ -19,6 +20,10 @@ MAX_GAP_MM = 170.0
 """Between rods that are seen; fainter ones may lie between them."""
 FAINT_CONTRAST_HU = 3.0
 """Once a row is known, rods this faint are seen in the average along it."""
+STRONG_CONTRAST_HU = 30.0
+"""Rods at least this different from the slab place the fainter ones."""
+MAX_OFF_LINE_MM = 0.8
+MAX_ATTEMPTS = 8
 _OVERHANG_MM = 150.0
 _HALF_HEIGHT_MM = 45.0
 
@@ -51,28 +56,32 @@ def find_rows(volume: Volume) -> tuple[RodRow, ...]:
     """Return every row of two or more parallel rods in a common slab, the one with most rods first."""
     images = ThickImages.of(volume)
     discs = [_placed(find_discs(plane.astype(np.float32), images.pixel_mm), images) for plane in images.hu]
-    rows = [_row(group, images) for group in _groups(link(discs, images.z_mm))]
-    return tuple(sorted((row for row in rows if row is not None), key=lambda row: -len(row.rods)))
+    tracks = link(discs, images.z_mm)
+    return tuple(sorted(_rows(tracks, images), key=lambda row: -len(row.rods)))
+
+
+def _rows(tracks: list[Track], images: ThickImages) -> list[RodRow]:
+    """Take the largest group that proves to lie in a slab, then the next among the rods left."""
+    rows: list[RodRow] = []
+    free, attempts = list(tracks), 0
+    tried: set[frozenset[int]] = set()
+    while attempts < MAX_ATTEMPTS:
+        groups = [members for a, b in combinations(free, 2) if (members := _in_line(a, b, free))]
+        groups = [members for members in groups if frozenset(map(id, members)) not in tried]
+        if not groups:
+            break
+        best = max(groups, key=lambda members: (len(members), _seen(members)))
+        tried.add(frozenset(map(id, best)))
+        attempts += 1
+        row = _row(best, images)
+        if row is not None:
+            rows.append(row)
+            free = [t for t in free if not any(t is m for m in best)]
+    return rows
 
 
 def _placed(discs: Discs, images: ThickImages) -> Discs:
     return Discs(discs.centres_yx_mm + images.first_pixel_mm, discs.radii_mm, discs.hu, discs.base_hu)
-
-
-def _groups(tracks: list[Track]) -> list[list[Track]]:
-    """Largest sets of parallel, collinear, alike rods; each rod in one set."""
-    free = list(tracks)
-    groups: list[list[Track]] = []
-    while True:
-        best: list[Track] = []
-        for a, b in combinations(free, 2):
-            members = _in_line(a, b, free)
-            if (len(members), _seen(members)) > (len(best), _seen(best)):
-                best = members
-        if len(best) < 2:
-            return groups
-        groups.append(best)
-        free = [t for t in free if not any(t is m for m in best)]
 
 
 def _seen(tracks: list[Track]) -> int:
@@ -134,7 +143,7 @@ def _row(group: list[Track], images: ThickImages) -> RodRow | None:
     slab = find_slab(patch, [(rod.s_mm, rod.radius_mm) for rod in rods])
     if slab is None:
         return None
-    rods = tuple(rod for rod in rods if slab.s_mm[0] < rod.s_mm < slab.s_mm[1])
+    rods = _steadied(tuple(rod for rod in rods if slab.s_mm[0] < rod.s_mm < slab.s_mm[1]), slab.base_hu)
     if len(rods) < 2:
         return None
     present = _present(images, axes, patch, slab, used)
@@ -144,7 +153,7 @@ def _row(group: list[Track], images: ThickImages) -> RodRow | None:
 
 def _axes(group: list[Track], images: ThickImages) -> tuple[RowAxes, tuple[float, float], NDArray[np.int64]]:
     """Common axes of a group, how far it reaches along the row, and the images that show it."""
-    weight = np.array([len(t.images) for t in group], dtype=np.float64)
+    weight = np.array([len(t.images) * min(abs(t.hu - t.base_hu), 150.0) for t in group])
     slope = np.average([t.slope_yx for t in group], axis=0, weights=weight)
     seen = np.unique(np.concatenate([t.images for t in group]))
     used = np.arange(seen[0], seen[-1] + 1)
@@ -179,7 +188,37 @@ def _rods(patch: Patch, radius: float, group: list[Track], axes: RowAxes) -> tup
         ):
             hu = float(np.nanmean(patch.disc(float(s[index]), float(t[index]), 0.6 * float(discs.radii_mm[index]))))
             found.append(SeenRod(float(s[index]), float(t[index]), float(discs.radii_mm[index]), hu))
+    for track in group:
+        at, off = axes.of(track.at(sum(track.z_range_mm) / 2), sum(track.z_range_mm) / 2)
+        if all(abs(float(at) - rod.s_mm) >= MIN_PITCH_MM for rod in found):
+            found.append(SeenRod(float(at), float(off), track.radius_mm, track.hu))
     return tuple(sorted(found, key=lambda rod: rod.s_mm))
+
+
+def _steadied(rods: tuple[SeenRod, ...], base_hu: float) -> tuple[SeenRod, ...]:
+    """Move rods whose centres are uncertain to where the others say that they must be.
+
+    The rods are collinear: one that is not has a bubble or is faint. Where all lie at whole multiples of one
+    pitch, a faint one does too.
+    """
+    contrast = np.array([abs(rod.hu - base_hu) for rod in rods])
+    strong = contrast >= max(STRONG_CONTRAST_HU, 0.1 * float(contrast.max()))
+    if strong.sum() < 2:
+        return rods
+    s = np.array([rod.s_mm for rod in rods])
+    t = np.array([rod.t_mm for rod in rods])
+    slope, offset = theilslopes(t[strong], s[strong])[:2]
+    pitch = float(np.diff(s).min())
+    place = np.rint((s - s[strong][0]) / pitch)
+    expected = np.polyval(np.polyfit(place[strong], s[strong], 1), place) if np.ptp(place[strong]) > 0 else s
+    regular = bool(np.abs(expected - s).max() < max(3.5, 0.07 * pitch))
+    moved = []
+    for index, rod in enumerate(rods):
+        at = float(expected[index]) if regular and not strong[index] else rod.s_mm
+        line = float(offset + slope * at)
+        certain = strong[index] and abs(rod.t_mm - line) < MAX_OFF_LINE_MM
+        moved.append(SeenRod(at, rod.t_mm if certain else line, rod.radius_mm, rod.hu))
+    return tuple(moved)
 
 
 def _present(

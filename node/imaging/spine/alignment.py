@@ -16,7 +16,10 @@ Floats32 = NDArray[np.float32]
 MAX_TURN_DEG = 14.0
 MAX_MIDLINE_SHIFT_MM = 6.0
 MAX_DEPTH_SHIFT_MM = 10.0
-RINGS_MM = np.array([-1.5, -0.5, 1.5, 2.5])
+ROUGH_BAND, WAIST_BAND = (-0.32, 0.02), (-0.36, -0.12)
+"""Parts of the height in which the cross-section is taken; pedicles and rib heads join above the middle."""
+RINGS_MM = np.array([-15.0, -12.5, -10.0, -7.5, -5.0, -1.5, -0.5, 1.5, 2.5])
+"""Distances from the expected outline: it should be crossed by the first fall, not by that behind the canal."""
 RADIAL_STEP_MM = 0.5
 AXIAL_STEP_MM = 0.5
 
@@ -70,13 +73,14 @@ def waist_outline(volume: Volume, pose: Pose, *, rough: bool = False) -> tuple[P
     theta = np.deg2rad(np.arange(0.0, 360.0, 5.0))
     if rough:
         pose = _template_fit(volume, pose, theta)
+    band = ROUGH_BAND if rough else WAIST_BAND
     for spread in (6.0, 4.5):
-        radius = _waist_radius(volume, pose, theta, outline(theta, pose.width, pose.depth), spread)
+        radius = _waist_radius(volume, pose, theta, outline(theta, pose.width, pose.depth), spread, band)
         x, y = radius * np.sin(theta), radius * np.cos(theta)
         front, back = float(y.min()), _back(theta, y)
         shift = np.array([0.25 * float(x.max() + x.min()), 0.44 * front + 0.56 * back, 0.0])
         pose = pose.moved(shift).sized(pose.height, float(np.ptp(x)), back - front)
-    return pose, _waist_radius(volume, pose, theta, outline(theta, pose.width, pose.depth), 4.0)
+    return pose, _waist_radius(volume, pose, theta, outline(theta, pose.width, pose.depth), 4.0, band)
 
 
 def _template_fit(volume: Volume, pose: Pose, theta: Floats) -> Pose:
@@ -85,7 +89,7 @@ def _template_fit(volume: Volume, pose: Pose, theta: Floats) -> Pose:
     The fall is limited at each place, so that the whole outline counts and not its brightest part.
     """
     side = np.arange(-48.0, 48.1)
-    z = np.linspace(-0.32, 0.02, 6) * pose.height
+    z = np.linspace(*ROUGH_BAND, 6) * pose.height
     grid = np.stack(np.meshgrid(side, side, z, indexing="ij"), axis=-1)
     image = gaussian_filter(clipped(sample(volume, pose, grid)).mean(axis=2), 0.7)
     shifts = np.arange(-MAX_DEPTH_SHIFT_MM, MAX_DEPTH_SHIFT_MM + 0.1, 1.0)
@@ -96,11 +100,13 @@ def _template_fit(volume: Volume, pose: Pose, theta: Floats) -> Pose:
             i = np.round(radius * np.sin(theta)[::2, None] - side[0]).astype(int)
             j = np.round(radius * np.cos(theta)[::2, None] - side[0]).astype(int) + shifts.astype(int)[:, None, None]
             hu = image[np.clip(i, 0, len(side) - 1), np.clip(j, 0, len(side) - 1)]
-            falls = np.clip(hu[..., :2].mean(axis=-1) - hu[..., 2:].mean(axis=-1), -60.0, 120.0).mean(axis=-1)
+            fall = np.clip(hu[..., -4:-2].mean(axis=-1) - hu[..., -2:].mean(axis=-1), -60.0, 120.0)
+            passed = np.clip(hu[..., :-4] - hu[..., 1:-3], 0.0, 120.0).max(axis=-1)
             dear = (shifts / 5.0) ** 2 + ((across - 1) / 0.15) ** 2 + ((along - 1) / 0.15) ** 2
-            top = int(np.argmax(falls - 2.0 * dear))
-            if falls[top] - 2.0 * dear[top] > best:
-                best, found = float(falls[top] - 2.0 * dear[top]), (float(shifts[top]), float(across), float(along))
+            score = (fall - 0.5 * passed).mean(axis=-1) - 2.5 * dear
+            top = int(np.argmax(score))
+            if score[top] > best:
+                best, found = float(score[top]), (float(shifts[top]), float(across), float(along))
     shift, across, along = found
     moved = pose.moved(np.array([0.0, shift, 0.0]))
     return moved.sized(pose.height, across * pose.width, along * pose.depth)
@@ -111,10 +117,12 @@ def _back(theta: Floats, y: Floats) -> float:
     return float(np.median(y[np.cos(theta) > np.cos(np.deg2rad(26.0))]))
 
 
-def _waist_radius(volume: Volume, pose: Pose, theta: Floats, expected: Floats, spread: float) -> Floats:
+def _waist_radius(
+    volume: Volume, pose: Pose, theta: Floats, expected: Floats, spread: float, band: tuple[float, float]
+) -> Floats:
     offsets = np.arange(-spread, spread + 0.01, RADIAL_STEP_MM)
     radii = np.maximum(expected[:, None] + offsets, 1.0)
-    z = np.linspace(-0.32, 0.02, 6) * pose.height
+    z = np.linspace(*band, 6) * pose.height
     points = np.stack(
         np.broadcast_arrays(
             (radii * np.sin(theta)[:, None])[None], (radii * np.cos(theta)[:, None])[None], z[:, None, None]
@@ -126,6 +134,6 @@ def _waist_radius(volume: Volume, pose: Pose, theta: Floats, expected: Floats, s
     reference = max(float(np.percentile(fall.max(axis=1), 70)), 5.0)
     score = np.clip(fall / reference, -0.3, 1.0)
     cost = -score + 0.5 * passed_edges(score, round(3.0 / RADIAL_STEP_MM)) + 0.25 * (offsets / spread) ** 2
-    jumps = 0.06 * np.arange(5) ** 1.5
+    jumps = 0.06 * np.arange(5, dtype=np.float64) ** 1.5
     place = least_cost_surface(cost[None, :, None, :].astype(np.float32), jumps, closed_rows=True)[0, :, 0]
     return np.asarray(np.maximum(expected + offsets[0] + place * RADIAL_STEP_MM, 3.0), dtype=np.float64)

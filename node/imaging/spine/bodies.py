@@ -23,7 +23,13 @@ from node.imaging.spine.walls import THETA, ZETA, Wall, find_walls, flared
 
 Floats = NDArray[np.float64]
 
-BEYOND_ENDPLATE_MM, BEYOND_WALL_MM = 2.0, 1.0
+READING_ERROR_MM, UNCLEAR_ERROR_MM = 0.5, 4.0
+"""Standard error of a height between clear endplates in thin slices, and of the place of an endplate not seen."""
+SLICE_ERROR_PER_MM = 0.1
+"""Times the square of the slice spacing: 0.1 mm at 1 mm, 0.4 mm at 2 mm, 2.5 mm at 5 mm."""
+UNSEEN_ERROR_MM = 3.5
+"""Above this median standard error endplates count as not seen, and there are no heights."""
+BEYOND_ENDPLATE_MM, BEYOND_WALL_MM = 1.0, 1.0
 """So much around a body must be in the scan before it counts as complete."""
 
 
@@ -66,7 +72,10 @@ def _shapes(volume: Volume, seeds: list[Pose]) -> list[BodyShape]:
         outlined = [waist_outline(volume, to_midline(volume, pose)) for pose, _ in levelled]
         poses = [pose for pose, _ in outlined]
     ends = [
-        (HeightMap.of_plane(top.seen_from(before, pose), pose), HeightMap.of_plane(bottom.seen_from(before, pose), pose))
+        (
+            HeightMap.of_plane(top.seen_from(before, pose), pose),
+            HeightMap.of_plane(bottom.seen_from(before, pose), pose),
+        )
         for pose, (before, (top, bottom)) in zip(poses, levelled, strict=True)
     ]
     expected = [flared(radii) for _, radii in outlined]
@@ -121,8 +130,22 @@ def _footprints(ends: list[tuple[HeightMap, HeightMap]], walls: list[Wall]) -> l
 def _vertebra(volume: Volume, seed: VertebraSeed, shape: BodyShape) -> Vertebra:
     body = _voxels(volume, shape)
     complete = seed.complete and body.voxels.size > 0 and _wholly_scanned(volume, shape)
-    heights = _heights(shape) if complete else None
-    return Vertebra(seed.level, seed.confidence, complete, shape.pose.frame(), body, heights, None)
+    heights = _heights(shape, volume.spacing_mm[0]) if complete else None
+    if heights is not None and np.median(heights.standard_errors_mm) > UNSEEN_ERROR_MM:
+        heights = None
+    return Vertebra(seed.level, seed.confidence, complete, _centred(shape).frame(), body, heights, None)
+
+
+def _centred(shape: BodyShape) -> Pose:
+    """The pose about the centroid of the body."""
+    x, y = np.meshgrid(shape.superior.x, shape.superior.y, indexing="ij")
+    within = np.hypot(x, y) <= shape.wall.at(np.arctan2(x, y), np.zeros_like(x))
+    thickness = np.where(within, np.maximum(shape.superior.z - shape.inferior.z, 0.0), 0.0)
+    total = float(thickness.sum())
+    if total <= 0.0:
+        return shape.pose
+    middle = 0.5 * (shape.superior.z + shape.inferior.z)
+    return shape.pose.moved(np.array([float((thickness * place).sum()) / total for place in (x, y, middle)]))
 
 
 def _wholly_scanned(volume: Volume, shape: BodyShape) -> bool:
@@ -164,23 +187,36 @@ def _voxels(volume: Volume, shape: BodyShape) -> Mask:
     return Mask((origin[0], origin[1], origin[2]), trimmed.voxels)
 
 
-def _heights(shape: BodyShape) -> Heights:
-    """Six-point morphometry in the mid-sagittal plane."""
+def _heights(shape: BodyShape, slice_mm: float) -> Heights:
+    """Six-point morphometry in the mid-sagittal plane.
+
+    The ends are read just inside the rims; the middle over the body's centre, where the endplates are lowest.
+    """
     front = -_reach(shape, np.pi)
     back = _reach(shape, 0.0)
     depth = back - front
-    places = (front + 0.06 * depth, 0.5 * (front + back), back - 0.04 * depth)
     x = np.linspace(-3.0, 3.0, 7)
     points: list[Point] = []
-    lengths: list[float] = []
-    for y in places:
-        along = np.array([y - 0.75, y, y + 0.75])
-        tops, bottoms = (np.mean(s.at(*np.meshgrid(x, along))) for s in (shape.superior, shape.inferior))
-        lengths.append(float(tops - bottoms))
-        for z in (tops, bottoms):
+    lengths, errors = [], []
+    for y in (front + 0.06 * depth, front + 0.56 * depth, back - 0.04 * depth):
+        place = np.meshgrid(x, np.array([y - 0.75, y, y + 0.75]))
+        ends = [float(np.mean(surface.at(*place))) for surface in (shape.superior, shape.inferior)]
+        unclear = [1.0 - float(np.mean(s.clarity_at(*place))) for s in (shape.superior, shape.inferior)]
+        lengths.append(ends[0] - ends[1])
+        errors.append(
+            float(
+                np.sqrt(
+                    READING_ERROR_MM**2
+                    + sum((UNCLEAR_ERROR_MM * u**2) ** 2 for u in unclear)
+                    + (SLICE_ERROR_PER_MM * slice_mm**2) ** 2
+                )
+            )
+        )
+        for z in ends:
             left, posterior, superior = shape.pose.to_lps(np.array([0.0, y, z]))
             points.append((float(left), float(posterior), float(superior)))
-    return Heights(*lengths, points_lps_mm=(points[0], points[1], points[2], points[3], points[4], points[5]))
+    six = (points[0], points[1], points[2], points[3], points[4], points[5])
+    return Heights(lengths[0], lengths[1], lengths[2], six, (errors[0], errors[1], errors[2]))
 
 
 def _reach(shape: BodyShape, theta: float) -> float:

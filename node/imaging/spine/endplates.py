@@ -24,6 +24,10 @@ COLUMNS, ROWS = 33, 27
 MARGIN = 1.2
 """The maps reach this much beyond the body's half width and half depth."""
 EDGE_SIGMA_MM = 0.8
+MAX_DISC_MM = 20.0
+"""Two endplates farther apart do not face each other: a vertebra between them was not found."""
+TREND_SPREAD_MM, TREND_WEIGHT = 2.0, 0.12
+"""What it costs, as a part of a clear edge's merit, to leave the quadratic trend by so much (squared)."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -34,6 +38,8 @@ class HeightMap:
     y: Floats
     z: Floats
     """(len(x), len(y))."""
+    clarity: Floats | None = None
+    """(len(x), len(y)), 0 to 1: how clearly the surface shows at each place; ``None`` where nobody has looked."""
 
     @classmethod
     def of_plane(cls, plane: Plane, pose: Pose) -> HeightMap:
@@ -43,9 +49,16 @@ class HeightMap:
 
     def at(self, x: Floats, y: Floats) -> Floats:
         """Height at (x, y), linear between the grid's points."""
+        return self._read(self.z, x, y)
+
+    def clarity_at(self, x: Floats, y: Floats) -> Floats:
+        """Clarity at (x, y), linear between the grid's points."""
+        return self._read(np.zeros_like(self.z) if self.clarity is None else self.clarity, x, y)
+
+    def _read(self, values: Floats, x: Floats, y: Floats) -> Floats:
         u = (x - self.x[0]) / (self.x[1] - self.x[0])
         v = (y - self.y[0]) / (self.y[1] - self.y[0])
-        out: Floats = map_coordinates(self.z, [u, v], order=1, mode="nearest")
+        out: Floats = map_coordinates(values, [u, v], order=1, mode="nearest")
         return out
 
 
@@ -60,29 +73,85 @@ def map_axes(pose: Pose) -> tuple[Floats, Floats]:
 def find_endplates(
     volume: Volume, poses: list[Pose], starts: list[tuple[HeightMap, HeightMap]], footprints: list[Floats]
 ) -> list[tuple[HeightMap, HeightMap]]:
-    """Return (superior, inferior) outer surfaces near ``starts``.
+    """Return (superior, inferior) outer surfaces near ``starts``, vertebrae from head to foot.
 
     ``footprints``: for each pose the weight (columns, rows) with which a place counts; 0 beyond the rim.
+
+    The surfaces are found twice. The second time places of little evidence (a bridged disc, a rim hidden by an
+    osteophyte) are held near a quadratic surface through those of much, and no surface passes the middle of its disc.
     """
-    profiles = [
-        _profiles(volume, pose, start, outward)
-        for pose, pair in zip(poses, starts, strict=True)
+    plates = [
+        _Plate(pose, start, outward, weight)
+        for pose, pair, weight in zip(poses, starts, footprints, strict=True)
         for start, outward in zip(pair, (1.0, -1.0), strict=True)
     ]
-    weights = [weight for weight in footprints for _ in range(2)]
-    costs = _costs(profiles, weights)
-    jumps = 0.05 * np.arange(5) ** 1.5
-    place = least_cost_surface(np.stack(costs), jumps)
-    offsets = [gaussian_filter(OFFSETS_MM[0] + STEP_MM * p.astype(np.float64), 0.7) for p in place]
-    shifts = _outer_faces(profiles, offsets, weights)
-    surfaces = []
-    for n, pair in enumerate(starts):
-        top, bottom = (
-            HeightMap(start.x, start.y, start.z + outward * (offsets[at] + shifts[at]))
-            for at, start, outward in ((2 * n, pair[0], 1.0), (2 * n + 1, pair[1], -1.0))
-        )
-        surfaces.append((top, bottom))
-    return surfaces
+    profiles = [_profiles(volume, plate) for plate in plates]
+    merits = _merits(profiles, [plate.weight for plate in plates])
+    place_cost = 0.15 * (OFFSETS_MM / 5.0) ** 2
+    costs = [plate.weight[..., None] * (place_cost - merit) for plate, merit in zip(plates, merits, strict=True)]
+    offsets = _surfaces(costs)
+    evidence = [_evidence_at(merit, offset) for merit, offset in zip(merits, offsets, strict=True)]
+    for n, plate in enumerate(plates):
+        trend = _quadratic(offsets[n], plate.weight * evidence[n])
+        astray = np.minimum(((OFFSETS_MM - trend[..., None]) / TREND_SPREAD_MM) ** 2, 6.0)
+        costs[n] = costs[n] + (0.03 + TREND_WEIGHT * plate.weight[..., None]) * astray
+        other = n + 1 if n % 2 else n - 1
+        if 0 <= other < len(plates):
+            limit = _disc_middle(plate, offsets[n], evidence[n], plates[other], offsets[other], evidence[other])
+            costs[n] = costs[n] + np.clip(OFFSETS_MM - limit[..., None], 0.0, 4.0)
+    offsets = [gaussian_filter(offset, 0.7) for offset in _surfaces(costs)]
+    shifts = _outer_faces(profiles, offsets, [plate.weight for plate in plates])
+    found = [
+        plate.at_offset(offset + shift, _evidence_at(merit, offset))
+        for plate, offset, shift, merit in zip(plates, offsets, shifts, merits, strict=True)
+    ]
+    return list(zip(found[::2], found[1::2], strict=True))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Plate:
+    """One endplate: where it is looked for."""
+
+    pose: Pose
+    start: HeightMap
+    outward: float
+    """1 for a superior, -1 for an inferior endplate."""
+    weight: Floats
+
+    def at_offset(self, offset: Floats, clarity: Floats | None = None) -> HeightMap:
+        return HeightMap(self.start.x, self.start.y, self.start.z + self.outward * offset, clarity)
+
+
+def _surfaces(costs: list[Floats]) -> list[Floats]:
+    """Least-cost surfaces as offsets in mm."""
+    jumps = 0.12 * np.arange(5, dtype=np.float64) ** 1.5
+    places = least_cost_surface(np.stack(costs).astype(np.float32), jumps)
+    return [OFFSETS_MM[0] + STEP_MM * place.astype(np.float64) for place in places]
+
+
+def _evidence_at(merit: Floats32, offset: Floats) -> Floats:
+    """Merit of the surface chosen, 0.03 to 1, averaged with its neighbours'."""
+    nearest = np.clip(np.round((offset - OFFSETS_MM[0]) / STEP_MM), 0, len(OFFSETS_MM) - 1).astype(int)
+    chosen = np.take_along_axis(merit, nearest[..., None], axis=-1)[..., 0].astype(np.float64)
+    return np.asarray(np.clip(gaussian_filter(chosen, 1.0), 0.03, 1.0), dtype=np.float64)
+
+
+def _disc_middle(
+    plate: _Plate, offset: Floats, evidence: Floats, other: _Plate, other_offset: Floats, other_evidence: Floats
+) -> Floats:
+    """How far out ``plate`` may lie: to the middle of the disc that it shares with ``other``.
+
+    Where the two surfaces cross, that with less evidence gives way.
+    """
+    height = plate.at_offset(offset)
+    x, y = np.meshgrid(height.x, height.y, indexing="ij")
+    beyond = other.pose.to_local(plate.pose.to_lps(np.stack([x, y, height.z], axis=-1)))
+    facing = other.at_offset(other_offset).at(beyond[..., 0], beyond[..., 1])
+    gap = other.outward * (beyond[..., 2] - facing)
+    if float(np.median(gap)) > MAX_DISC_MM:
+        return np.full_like(gap, np.inf)
+    seen = HeightMap(other.start.x, other.start.y, other_evidence).at(beyond[..., 0], beyond[..., 1])
+    return np.asarray(offset + gap * evidence / (evidence + seen) - 0.5)
 
 
 def _outer_faces(profiles: list[Floats32], offsets: list[Floats], weights: list[Floats]) -> list[Floats]:
@@ -94,24 +163,39 @@ def _outer_faces(profiles: list[Floats32], offsets: list[Floats], weights: list[
     return [gaussian_filter(shift, 1.5) for shift in face_shifts(stacks, weights)]
 
 
-def _profiles(volume: Volume, pose: Pose, start: HeightMap, outward: float) -> Floats32:
+def _profiles(volume: Volume, plate: _Plate) -> Floats32:
     """(columns, rows, offsets), from inside to outside."""
-    z = start.z[..., None] + outward * OFFSETS_MM
+    start, pose = plate.start, plate.pose
+    z = start.z[..., None] + plate.outward * OFFSETS_MM
     x, y, z = np.broadcast_arrays(start.x[:, None, None], start.y[None, :, None], z)
     return clipped(sample(volume, pose, np.stack([x, y, z], axis=-1)))
 
 
-def _costs(profiles: list[Floats32], weights: list[Floats]) -> list[Floats32]:
-    """Cost of each position; where an endplate is faint, its place and smoothness weigh more than its edges."""
+def _merits(profiles: list[Floats32], weights: list[Floats]) -> list[Floats32]:
+    """Merit of each position as an edge; where a whole endplate is faint, its edges weigh less."""
     falls = [outward_fall(gaussian_filter(p, (0.8, 0.8, 0.0)), EDGE_SIGMA_MM / STEP_MM) for p in profiles]
     own = np.array(
-        [np.percentile(fall[weight > 0.5].max(axis=-1), 60) if (weight > 0.5).any() else 0.0 for fall, weight in zip(falls, weights, strict=True)]
+        [
+            np.percentile(fall[weight > 0.5].max(axis=-1), 60) if (weight > 0.5).any() else 0.0
+            for fall, weight in zip(falls, weights, strict=True)
+        ]
     )
     references = np.maximum(own, max(0.7 * float(np.median(own)), 8.0))
-    costs = []
-    for fall, weight, reference in zip(falls, weights, references, strict=True):
-        score = np.clip(fall / reference, -0.5, 1.2)
-        passed = passed_edges(score, round(3.0 / STEP_MM))
-        cost = weight[..., None] * (-score + 0.4 * passed + 0.15 * (OFFSETS_MM / 5.0) ** 2)
-        costs.append(np.asarray(cost, dtype=np.float32))
-    return costs
+    scores = [np.clip(fall / reference, -0.5, 1.2) for fall, reference in zip(falls, references, strict=True)]
+    return [np.asarray(score - 0.4 * passed_edges(score, round(3.0 / STEP_MM)), dtype=np.float32) for score in scores]
+
+
+def _quadratic(offset: Floats, weight: Floats) -> Floats:
+    """Robust quadratic surface through ``offset`` (Tukey's biweight, five rounds)."""
+    u, v = np.meshgrid(np.linspace(-1, 1, offset.shape[0]), np.linspace(-1, 1, offset.shape[1]), indexing="ij")
+    terms = np.stack([np.ones_like(u), u, v, u * u, u * v, v * v], axis=-1).reshape(-1, 6)
+    target, given = offset.ravel(), weight.ravel() + 1e-6
+    trust = given
+    surface = target
+    for _ in range(5):
+        weighted = terms * trust[:, None]
+        surface = terms @ np.linalg.lstsq(weighted.T @ terms, weighted.T @ target, rcond=None)[0]
+        apart = np.abs(target - surface)
+        scale = max(4.0 * float(np.sqrt(np.average(np.minimum(apart, 3.0) ** 2, weights=given))), 1.0)
+        trust = given * np.clip(1.0 - (apart / scale) ** 2, 0.0, 1.0) ** 2
+    return np.asarray(surface.reshape(offset.shape), dtype=np.float64)

@@ -73,8 +73,12 @@ class Place:
     """The lowest thoracic or lumbar vertebra of this person."""
 
 
-def name(signs: Sequence[Signs]) -> Naming:
-    """Name the vertebrae of a column from the signs at each, head to foot, no vertebra left out."""
+def name(signs: Sequence[Signs], whole: Sequence[bool] | None = None) -> Naming:
+    """Name the vertebrae of a column from the signs at each, head to foot, no vertebra left out.
+
+    ``whole`` says which of them lie wholly in the scan; all where it is not given.
+    """
+    whole = whole if whole is not None else [True] * len(signs)
     hypotheses, prior = hypotheses_for(len(signs))
     evidence: dict[AnchorName, Floats] = {
         "ribs": _likelihood(signs, hypotheses, rib_log_likelihood),
@@ -88,7 +92,9 @@ def name(signs: Sequence[Signs]) -> Naming:
     anchors, agreement = _anchors(evidence, prior, hypotheses, signs, names)
     nearest = min(range(len(names)), key=lambda i: abs(_rank(names[i]) - _rank("L1")))
     pairs = sum(is_rib(s.reach[0]) and is_rib(s.reach[1]) for s in signs)
-    return Naming(names, sure, LevelAssignment(anchors, agreement, pairs, sure[nearest]))
+    seen = [any(w and place.level in ("L1", "L2") for w, place in zip(whole, h, strict=True)) for h in hypotheses]
+    chance = float(probability[np.array(seen)].sum())
+    return Naming(names, sure, LevelAssignment(anchors, agreement, pairs, sure[nearest], chance))
 
 
 def hypotheses_for(count: int) -> tuple[list[tuple[Place, ...]], Floats]:

@@ -61,9 +61,9 @@ def trace(volume: Volume, scene: Scene | None = None) -> SpineTrace:
     around = surroundings.look_around(volume, body_column)
     above, below = _cut_ends(segments, signal)
     signs = _signs(around, body_column, above + segments + below)
-    naming = levels.name(signs)
     seeds = [_seed(volume, body_column, upper, lower) for upper, lower in pairwise(plates)]
     seeds = [_beyond(seeds[0], up=True) for _ in above] + seeds + [_beyond(seeds[-1], up=False) for _ in below]
+    naming = levels.name(signs, [seed.complete for seed in seeds])
     named = [
         replace(seed, level=level, confidence=sure)
         for seed, level, sure in zip(seeds, naming.names, naming.confidence, strict=True)

@@ -66,7 +66,8 @@ class Track:
         """Where it should be in the next section, along its last 10 mm."""
         recent = np.array(self.positions[-6:])
         step = (recent[-1] - recent[0]) / max(len(recent) - 1, 1)
-        return recent[-1] + np.clip(step, -4.0, 4.0) * (1 + self.lost)
+        ahead: Floats = recent[-1] + np.clip(step, -4.0, 4.0) * (1 + self.lost)
+        return ahead
 
 
 def reaches(around: Surroundings, column: Column, segments: Sequence[Segment]) -> list[tuple[Reach, Reach]]:

@@ -63,7 +63,7 @@ def _fractional_minimum(cost: Floats) -> Floats:
     bend = left - 2.0 * mid + right
     vertex = np.divide(left - right, 2.0 * bend, out=np.zeros_like(bend), where=bend > 1e-6)
     inside = (low > 0) & (low < last)
-    return np.where(inside, low + np.clip(vertex, -0.5, 0.5), low).astype(np.float32)
+    return np.asarray(np.where(inside, low + np.clip(vertex, -0.5, 0.5), low), dtype=np.float32)
 
 
 def outward_fall(profiles: Floats, sigma: float) -> Floats:
@@ -81,4 +81,4 @@ def passed_edges(score: Floats, steps: int) -> Floats:
     passed = np.zeros_like(score)
     strongest = np.maximum.accumulate(np.clip(score, 0.0, 1.0), axis=-1)
     passed[..., steps:] = strongest[..., :-steps]
-    return passed
+    return np.asarray(passed, dtype=np.float32)

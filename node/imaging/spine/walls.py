@@ -24,6 +24,8 @@ ZETA = np.linspace(-0.92, 0.92, 15)
 STEP_MM = 0.5
 OFFSETS_MM = np.arange(-5.0, 6.1, STEP_MM)
 EDGE_SIGMA_MM = 0.8
+PEDICLE_SPREAD_MM = 1.2
+"""Where a pedicle may hide the wall it is expected this near to the shape below."""
 RIM_FLARE = 0.09
 """The rims stand out this much beyond the waist, as a part of the radius."""
 
@@ -49,7 +51,7 @@ def find_walls(
 ) -> list[Wall]:
     """Return the side wall of each body between its endplates, near the ``expected`` radii (THETA, ZETA)."""
     profiles = [_profiles(volume, pose, pair, prior) for pose, pair, prior in zip(poses, ends, expected, strict=True)]
-    jumps = 0.06 * np.arange(5) ** 1.5
+    jumps = 0.06 * np.arange(5, dtype=np.float64) ** 1.5
     place = least_cost_surface(np.stack([_cost(profile) for profile in profiles]), jumps, closed_rows=True)
     offsets = [
         gaussian_filter(OFFSETS_MM[0] + STEP_MM * p.astype(np.float64), 0.7, mode=("wrap", "nearest")) for p in place
@@ -97,7 +99,7 @@ def _cost(profiles: Floats32) -> Floats32:
     )
     reference = max(float(np.percentile(fall.max(axis=-1), 60)), 5.0)
     score = np.clip(fall / reference, -0.5, 1.2)
-    spread = np.where(_pedicle_sector(), 2.0, 4.0)[..., None]
+    spread = np.where(_pedicle_sector(), PEDICLE_SPREAD_MM, 4.0)[..., None]
     passed = passed_edges(score.astype(np.float32), round(3.0 / STEP_MM))
     return np.asarray(-score + 0.4 * passed + 0.3 * (OFFSETS_MM / spread) ** 2, dtype=np.float32)
 
@@ -105,4 +107,4 @@ def _cost(profiles: Floats32) -> Floats32:
 def _pedicle_sector() -> NDArray[np.bool_]:
     """Where pedicles or rib heads may join the wall: the back corners, above the lower third."""
     angle = np.abs(np.rad2deg(np.angle(np.exp(1j * THETA))))
-    return ((angle > 25.0) & (angle < 80.0))[:, None] & (ZETA > -0.35)[None, :]
+    return np.asarray(((angle > 25.0) & (angle < 80.0))[:, None] & (ZETA > -0.25)[None, :])

@@ -342,7 +342,7 @@ def varied(model: PhantomModel | None, seed: int, **fixed: object) -> Recipe:
             pitch,
             thickness=float(2 * radius + rng.uniform(7, 16)),
             margin=float(radius + rng.uniform(6, 30)),
-            base_hu=float(rng.uniform(-70, 110)),
+            base_hu=_base_hu(model, scanner, float(rng.uniform(-70, 110))),
         ),
         pad_mm=0.0 if thin else float(rng.choice([0.0, 10.0])),
         body_half_mm=(float(rng.uniform(85, 135)), float(rng.uniform(130, 190))),
@@ -353,3 +353,11 @@ def varied(model: PhantomModel | None, seed: int, **fixed: object) -> Recipe:
         seed=seed,
     )
     return replace(recipe, **fixed)  # type: ignore[arg-type]
+
+
+def _base_hu(model: PhantomModel | None, scanner: Scanner, otherwise: float) -> float:
+    """HU of the slab: what its density makes it where it is itself a standard."""
+    if model is None or model.base_density_mg_cm3 is None:
+        return otherwise
+    _, sigma, beta = rod_truth(model, scanner)
+    return sigma * model.base_density_mg_cm3 + beta
