@@ -126,13 +126,16 @@ PROCESS_BESIDE_MM, RIB_BESIDE_MM = 31.0, 41.0
 FALL_MM = 7.0
 """Ribs end lower than they begin; transverse processes do not."""
 
+ALIKE = 0.6
+"""Part of people in whom what makes one side unusual makes the other so too."""
+
 _RIBS: Mapping[str, tuple[float, float, float, float]] = {
     "C": (0.85, 0.08, 0.02, 0.05),
     "C7": (0.60, 0.12, 0.10, 0.18),
     "T1": (0.06, 0.06, 0.10, 0.78),
     "T": (0.01, 0.01, 0.01, 0.97),
     "T11": (0.015, 0.01, 0.02, 0.955),
-    "last T": (0.085, 0.035, 0.08, 0.80),
+    "last T": (0.11, 0.035, 0.075, 0.78),
     "L1": (0.935, 0.03, 0.01, 0.025),
     "L": (0.957, 0.025, 0.006, 0.012),
     "last L": (0.66, 0.13, 0.03, 0.18),
@@ -142,21 +145,25 @@ _RIBS: Mapping[str, tuple[float, float, float, float]] = {
 
 
 def rib_log_likelihood(sign: Signs, place: Place) -> float:
-    """Of both sides' reaches. The sides are not independent: together they count as one and a half."""
+    """Of both sides' reaches; the two sides of one vertebra are mostly alike."""
     key = f"last {place.level[0]}" if place.last_of_kind and place.level[0] in "TL" else place.level
-    table = _RIBS.get(key, _RIBS[place.level[0]])
-    return 0.75 * sum(_reach_log_likelihood(reach, table) for reach in sign.reach)
+    table = np.array(_RIBS.get(key, _RIBS[place.level[0]]))
+    right, left = (_possible(reach) for reach in sign.reach)
+    alike = float((table * right * left).sum())
+    apart = float((table * right).sum() * (table * left).sum())
+    return float(np.log(ALIKE * alike + (1 - ALIKE) * apart))
 
 
-def _reach_log_likelihood(reach: Reach, table: tuple[float, float, float, float]) -> float:
+def _possible(reach: Reach) -> Floats:
+    """Which of the four columns of the table a reach can belong to: a cut one to several."""
     if is_rib(reach):
-        return float(np.log(table[3]))
+        return np.array([0.0, 0.0, 0.0, 1.0])
     if reach.cut:
         falling = reach.fall_mm > FALL_MM or reach.beside_mm > PROCESS_BESIDE_MM
-        return float(np.log(table[2] + table[3])) if falling else 0.0
+        return np.array([0.0, 0.0, 1.0, 1.0]) if falling else np.ones(4)
     if reach.beside_mm > PROCESS_BESIDE_MM:
-        return float(np.log(table[2] if reach.fall_mm > FALL_MM else table[1]))
-    return float(np.log(table[0]))
+        return np.array([0.0, 0.0, 1.0, 0.0]) if reach.fall_mm > FALL_MM else np.array([0.0, 1.0, 0.0, 0.0])
+    return np.array([1.0, 0.0, 0.0, 0.0])
 
 
 def sacral_log_likelihood(sign: Signs, place: Place) -> float:
