@@ -57,6 +57,8 @@ not hidden by the rims."""
 WEDGE_SD, CONCAVITY_SD, POSTERIOR_SD = 0.06, 0.05, 0.07
 """Of healthy vertebrae about the norm (0.06 to 0.08 and 0.03 in the sources) and of neighbours' heights."""
 GRADES = (0.20, 0.25, 0.40)
+CANDIDATE_FROM = 0.8
+"""A loss is called a candidate when it is at least this probable that 20 % or more is lost."""
 CRUSH_FROM = 0.15
 """From this loss on, the posterior height is no reference for the others."""
 NEIGHBOURS = 3
@@ -115,11 +117,12 @@ def _graded(losses: Sequence[_Loss]) -> Deformity:
     """Type and grade of the greatest loss, with the probability that it is on the stated side of 20 %."""
     worst = max(losses, key=lambda loss: loss.part)
     crush = next(loss for loss in losses if loss.kind == "crush")
-    kind = "crush" if crush.part >= GRADES[0] else worst.kind
     percent = round(100.0 * max(worst.part, 0.0), 1)
+    likely = max(loss.probability for loss in losses)
     grade = sum(worst.part >= limit for limit in GRADES)
-    if grade == 0:
-        return Deformity("none", percent, 0, 1.0 - max(loss.probability for loss in losses))
+    if grade == 0 or worst.probability < CANDIDATE_FROM:
+        return Deformity("none", percent, 0, 1.0 - likely)
+    kind = "crush" if crush.part >= GRADES[0] and crush.probability >= CANDIDATE_FROM else worst.kind
     graded: Literal[1, 2, 3] = 3 if grade == 3 else 2 if grade == 2 else 1
     return Deformity(kind, percent, graded, worst.probability)
 

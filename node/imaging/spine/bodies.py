@@ -79,8 +79,7 @@ def _shapes(volume: Volume, seeds: list[Pose]) -> list[BodyShape]:
         for pose, (before, (top, bottom)) in zip(poses, levelled, strict=True)
     ]
     expected = [flared(radii) for _, radii in outlined]
-    walls = find_walls(volume, poses, ends, expected)
-    ends = find_endplates(volume, poses, ends, _footprints(ends, walls))
+    ends = find_endplates(volume, poses, ends, _footprints(ends, [Wall(radii) for radii in expected]))
     walls = find_walls(volume, poses, ends, expected)
     return [BodyShape(p, top, bottom, wall) for p, (top, bottom), wall in zip(poses, ends, walls, strict=True)]
 

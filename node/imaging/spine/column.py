@@ -38,17 +38,21 @@ def follow(volume: Volume, canal: Canal) -> Column:
     u, v = np.arange(-40.0, 41.0, 2.0), np.arange(-64.0, 21.0, 2.0)
     across = straighten(volume, tube, u, v)
     at = np.arange(0, len(tube.s_mm), 3)
-    outlines = [outline(_solid(across, int(i)), u, v) for i in at]
+    sections = [_solid(across, int(i)) for i in at]
+    outlines = [outline(image, u, v) for image, _ in sections]
+    trust = np.array(
+        [known**2 * np.clip(o.contrast / CLEAR_HU, 0.02, 1.0) for (_, known), o in zip(sections, outlines, strict=True)]
+    )
     centres = np.array([o.centre for o in outlines])
-    middle = ndimage.median_filter(centres, size=(5, 1), mode="nearest")
-    middle, _ = smoothed(tube.s_mm[at], middle, 12.0)
+    middle = _steady(centres, trust)
+    middle, _ = smoothed(tube.s_mm[at], middle, 12.0, trust)
     offset = np.stack([np.interp(tube.s_mm, tube.s_mm[at], middle[:, a]) for a in range(2)], axis=1)
     bodies = tube.points + offset[:, :1] * tube.left + offset[:, 1:] * tube.posterior
     to_canal, _ = smoothed(tube.s_mm, tube.points - bodies, 20.0)
     curve = curve_through(bodies, to_canal, STEP_MM, 12.0, 0.0)
     part, source = curve.s_mm / curve.s_mm[-1], tube.s_mm[at] / tube.s_mm[-1]
     sizes = [
-        np.interp(part, source, ndimage.median_filter(np.array(x), 7, mode="nearest"))
+        np.interp(part, source, _steady(np.array(x)[:, None], trust)[:, 0])
         for x in ([o.width for o in outlines], [o.depth for o in outlines], [o.contrast for o in outlines])
     ]
     return Column(curve, tube, sizes[0], sizes[1], sizes[2])
@@ -69,6 +73,12 @@ class Outline:
 ANGLES = np.deg2rad(np.arange(0.0, 360.0, 7.5))
 RADII = np.arange(6.0, 34.0, 1.0)
 BENDING = 12.0
+HALF_SLAB = 8
+"""Samples of the tube (2 mm) above and below a section that fill it."""
+NEIGHBOURS = 4
+"""Outlines (6 mm apart) on either side that steady each other."""
+CLEAR_HU = 60.0
+"""Contrast of an outline from which on it is wholly trusted."""
 BONE_RANGE_HU = (40.0, 600.0)
 """Only bone has edges here: lung, fat and muscle count alike."""
 CANAL_FRONT_MM = -4.0
@@ -117,6 +127,18 @@ def closed_path(cost: Floats) -> NDArray[np.intp]:
     return np.roll(path[angles // 2 : angles // 2 + angles], angles // 2)
 
 
+def _steady(values: Floats, trust: Floats) -> Floats:
+    """Weighted median of each value (n, d) and its ``NEIGHBOURS`` on either side."""
+    result = np.empty_like(values)
+    for i in range(len(values)):
+        near = slice(max(0, i - NEIGHBOURS), i + NEIGHBOURS + 1)
+        for column in range(values.shape[1]):
+            order = np.argsort(values[near, column])
+            weight = np.cumsum(trust[near][order])
+            result[i, column] = values[near, column][order][int(np.searchsorted(weight, 0.5 * weight[-1]))]
+    return result
+
+
 def polygon_centroid(polygon: Floats) -> Floats:
     """Centre of area of a closed polygon (m, 2)."""
     base = polygon.mean(0)
@@ -126,11 +148,16 @@ def polygon_centroid(polygon: Floats) -> Floats:
     return centroid
 
 
-def _solid(across: NDArray[np.float32], i: int) -> NDArray[np.float32]:
-    """A body's filled cross-section: the 85th percentile over a vertebra's height, in which its endplates fall."""
-    slab = across[max(0, i - 8) : i + 9]
-    known = slab[(slab[:, slab.shape[1] // 2, slab.shape[2] // 2] > OUTSIDE + 1)]
-    if not len(known):
-        return np.full(across.shape[1:], -100, np.float32)
-    filled: NDArray[np.float32] = np.percentile(known, 85, axis=0).astype(np.float32)
-    return filled
+def _solid(across: NDArray[np.float32], i: int) -> tuple[NDArray[np.float32], float]:
+    """A body's filled cross-section: the 85th percentile over a vertebra's height, in which its endplates fall.
+
+    With the part of it that is in the scan. Voxels beyond the scan count as soft tissue.
+    """
+    slab = np.sort(across[max(0, i - HALF_SLAB) : i + HALF_SLAB + 1], axis=0)
+    known = (slab > OUTSIDE + 1).sum(0)
+    rank = len(slab) - known + 0.85 * np.maximum(known - 1, 0)
+    row = np.minimum(rank.astype(int), len(slab) - 1)
+    filled = np.take_along_axis(slab, row[None], axis=0)[0]
+    filled[known == 0] = BONE_RANGE_HU[0]
+    v, u = known.shape
+    return filled, float(known[: v // 2 + 8, u // 4 : -u // 4].mean() / (2 * HALF_SLAB + 1))
