@@ -24,7 +24,7 @@ def run(job: MeasureJob) -> MeasureOutcome:
 
     The same job gives the same files. Refusals are outcomes, not errors; whatever else goes wrong is raised.
     """
-    header = job.series.instances[0].header
+    header = _acquisition(job)
     volume: Volume | None = None
     try:
         volume = read.volume(job.series)
@@ -36,7 +36,13 @@ def run(job: MeasureJob) -> MeasureOutcome:
 
 def refuse(job: MeasureJob, refused: StudyRefused) -> MeasureOutcome:
     """Leave in ``job.out_dir`` what ``run`` leaves for a series that is refused before it is read."""
-    return _leave(_nothing_found(job.series.instances[0].header, refused), None, job)
+    return _leave(_nothing_found(_acquisition(job), refused), None, job)
+
+
+def _acquisition(job: MeasureJob) -> InstanceHeader:
+    """Header of an image of the stack: a localizer may hide among them."""
+    headers = [instance.header for instance in job.series.instances]
+    return next((one for one in headers if one.planes and "LOCALIZER" not in one.image_type), headers[0])
 
 
 def _leave(findings: Findings, volume: Volume | None, job: MeasureJob) -> MeasureOutcome:

@@ -57,7 +57,7 @@ not hidden by the rims."""
 WEDGE_SD, CONCAVITY_SD, POSTERIOR_SD = 0.06, 0.05, 0.07
 """Of healthy vertebrae about the norm (0.06 to 0.08 and 0.03 in the sources) and of neighbours' heights."""
 GRADES = (0.20, 0.25, 0.40)
-CANDIDATE_FROM = 0.6
+CANDIDATE_FROM = 0.8
 """A loss is called a candidate when it is at least this probable that 20 % or more is lost."""
 CRUSH_FROM = 0.15
 """From this loss on, the posterior height is no reference for the others."""

@@ -27,7 +27,7 @@ class Surroundings:
 
     hu: NDArray[np.float32]
     calm_hu: NDArray[np.float32]
-    """Smoothed as far as the noise asks; air counts as fat, so that lung does not swallow the ribs in it, metal as muscle."""
+    """Smoothed as far as the noise asks; air counts as fat, so that lung swallows no ribs; metal counts as muscle."""
 
     @property
     def known(self) -> NDArray[np.bool_]:
