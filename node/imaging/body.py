@@ -27,6 +27,9 @@ AIR_HU = -900
 """Lung cut by the scan field is denser than this, the air outside is not."""
 LUNG_DEPTH_MM = 14.0
 MIN_WALLED_PART = 0.4
+COUCH_HU = -600
+"""A couch shell of 1 to 2 mm in a block of 3 mm."""
+MIN_COUCH_MM3 = 30_000.0
 NECK_MM = 8.0
 """Thinner bridges than this between the patient and something else are cut."""
 
@@ -65,7 +68,25 @@ def separate(volume: Volume, patient_position: str | None) -> Scene:
     if phantoms is not None:
         patient &= ~phantoms
     patient.flags.writeable = False
-    return Scene(coarse, patient, couch_side_of(patient_position), rows)
+    couch_side = couch_side_of(patient_position) or _couch_side_seen(patient, coarse)
+    return Scene(coarse, patient, couch_side, rows)
+
+
+def _couch_side_seen(patient: CoarseMask, coarse: Volume) -> CouchSide | None:
+    """Return the side of the patient on which most of what is not the patient lies; ``None`` when none is clear."""
+    things = (coarse.hu > COUCH_HU) & ~patient
+    _, j, i = np.nonzero(patient)
+    bounds = ((0, int(j.min()), int(j.max())), (1, int(i.min()), int(i.max())))
+    sides: tuple[tuple[CouchSide, CouchSide], ...] = (("anterior", "posterior"), ("right", "left"))
+    seen: dict[CouchSide, int] = {}
+    for (axis, low, high), (before, after) in zip(bounds, sides, strict=True):
+        along = things.sum(axis=(0, 2 - axis))
+        seen[before], seen[after] = int(along[:low].sum()), int(along[high + 1 :].sum())
+    best = max(seen, key=lambda side: seen[side])
+    clear = (
+        seen[best] * float(np.prod(coarse.spacing_mm)) >= MIN_COUCH_MM3 and 2 * seen[best] > sum(seen.values()) * 1.5
+    )
+    return best if clear else None
 
 
 def _deep_point(tissue: CoarseMask, spacing_mm: tuple[float, float, float]) -> NDArray[np.float64]:

@@ -122,6 +122,13 @@ def test_the_couch_lies_where_patient_position_says(position: str | None, side: 
     assert body.couch_side_of(position) == side
 
 
+@pytest.mark.parametrize(("prone", "side"), [(False, "posterior"), (True, "anterior")])
+def test_without_a_position_the_couch_is_seen(prone: bool, side: str) -> None:
+    scene = build(recipe(pose=Pose(prone=prone)))
+
+    assert body.separate(scene.volume, None).couch_side == side
+
+
 def test_a_scan_of_air_holds_no_patient() -> None:
     empty = replace(chest(False), hu=np.full((20, 160, 220), -1000, dtype=np.int16))
 
