@@ -22,7 +22,8 @@ class Column:
     """The line of body centres and the outline of the bodies along it."""
 
     curve: Curve
-    canal: Curve
+    canal: Floats
+    """(m, 3): LPS mm, middle of the canal, head to foot every 2 mm."""
     width_mm: Floats
     """(n,): of the bodies, at each sample of ``curve``."""
     depth_mm: Floats
@@ -48,14 +49,18 @@ def follow(volume: Volume, canal: Canal) -> Column:
     middle, _ = smoothed(tube.s_mm[at], middle, 12.0, trust)
     offset = np.stack([np.interp(tube.s_mm, tube.s_mm[at], middle[:, a]) for a in range(2)], axis=1)
     bodies = tube.points + offset[:, :1] * tube.left + offset[:, 1:] * tube.posterior
-    to_canal, _ = smoothed(tube.s_mm, tube.points - bodies, 20.0)
+    hollow = np.array([hollow_centre(image, u, v) for image, _ in sections])
+    hollow, _ = smoothed(tube.s_mm[at], _steady(hollow, trust), 10.0, trust)
+    inner = np.stack([np.interp(tube.s_mm, tube.s_mm[at], hollow[:, a]) for a in range(2)], axis=1)
+    canal_line = tube.points + inner[:, :1] * tube.left + inner[:, 1:] * tube.posterior
+    to_canal, _ = smoothed(tube.s_mm, canal_line - bodies, 16.0)
     curve = curve_through(bodies, to_canal, STEP_MM, 12.0, 0.0)
     part, source = curve.s_mm / curve.s_mm[-1], tube.s_mm[at] / tube.s_mm[-1]
     sizes = [
         np.interp(part, source, _steady(np.array(x)[:, None], trust)[:, 0])
         for x in ([o.width for o in outlines], [o.depth for o in outlines], [o.contrast for o in outlines])
     ]
-    return Column(curve, tube, sizes[0], sizes[1], sizes[2])
+    return Column(curve, canal_line, sizes[0], sizes[1], sizes[2])
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -72,6 +77,9 @@ class Outline:
 
 ANGLES = np.deg2rad(np.arange(0.0, 360.0, 7.5))
 RADII = np.arange(6.0, 34.0, 1.0)
+HOLLOW_RADII = np.arange(1.0, 15.0, 1.0)
+RING_HU = 100.0
+"""The ring about the canal exceeds what is in it by this much."""
 BENDING = 12.0
 HALF_SLAB = 8
 """Samples of the tube (2 mm) above and below a section that fill it."""
@@ -105,6 +113,21 @@ def outline(image: NDArray[np.float32], u: Floats, v: Floats) -> Outline:
     contrast = -float(cost[np.arange(len(cost)), chosen].mean())
     width, depth = np.ptp(polygon, axis=0)
     return Outline(centre, float(width), float(depth), contrast, polygon)
+
+
+def hollow_centre(image: NDArray[np.float32], u: Floats, v: Floats) -> Floats:
+    """Centre (u, v) of the hollow in the ring of bone about the origin, by rays to the ring."""
+    centre = np.zeros(2)
+    for _ in range(3):
+        x = centre[0] + HOLLOW_RADII * np.cos(ANGLES)[:, None]
+        y = centre[1] + HOLLOW_RADII * np.sin(ANGLES)[:, None]
+        where = [(y - v[0]) / (v[1] - v[0]), (x - u[0]) / (u[1] - u[0])]
+        rays = ndimage.map_coordinates(image, where, order=1, mode="nearest")
+        wall = rays > np.median(rays[:, :4]) + RING_HU
+        reach = HOLLOW_RADII[np.where(wall.any(1), wall.argmax(1), len(HOLLOW_RADII) - 1)]
+        ring = np.stack([reach * np.cos(ANGLES), reach * np.sin(ANGLES)], axis=1)
+        centre = np.clip(centre + polygon_centroid(ring), -8.0, 8.0)
+    return centre
 
 
 def closed_path(cost: Floats) -> NDArray[np.intp]:
