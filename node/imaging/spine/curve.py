@@ -51,10 +51,12 @@ def unit(vectors: Floats) -> Floats:
     return scaled
 
 
-def smoothed(s_mm: Floats, values: Floats, sigma_mm: float) -> tuple[Floats, Floats]:
+def smoothed(s_mm: Floats, values: Floats, sigma_mm: float, trust: Floats | None = None) -> tuple[Floats, Floats]:
     """Local straight-line fit with Gaussian weights: values and slopes per mm, (n, d) each. Unbiased at the ends."""
     offset = s_mm[None, :] - s_mm[:, None]
     weight = np.exp(-0.5 * (offset / sigma_mm) ** 2)
+    if trust is not None:
+        weight = weight * trust[None, :]
     w0, w1, w2 = weight.sum(1), (weight * offset).sum(1), (weight * offset**2).sum(1)
     y0, y1 = weight @ values, (weight * offset) @ values
     determinant = (w0 * w2 - w1**2 + 1e-9)[:, None]

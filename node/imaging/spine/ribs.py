@@ -20,13 +20,17 @@ from node.imaging.spine.curve import Floats
 from node.imaging.spine.discs import Segment
 from node.imaging.spine.surroundings import GRID_MM, U_MM, V_MM, Surroundings
 
-RIB_HU = 150.0
+RIB_HU = (150.0, 230.0)
+"""Both are tried: thin ribs are lost above the second, enhanced organs melt with ribs below it."""
 SECTION_MM2 = (8.0, 300.0)
 """Of a rib, also cut obliquely; more is the pelvis, a shoulder blade, or an organ full of contrast medium."""
 LOST_SECTIONS = 2
 """A track may miss bone in so many sections on end."""
 ROOT = (-0.2, 0.75)
 """Where a track may end beside its vertebra, in lengths of the vertebra below its upper disc."""
+DARK_PART = 0.45
+DENSE_HU = 450.0
+"""What is brighter (metal) counts as this much."""
 FAR_BEHIND_MM = 34.0
 """Tracks end in front of it, measured from the posterior wall: behind lie the spinous processes and laminae."""
 
@@ -52,6 +56,8 @@ class Track:
     begins_mm: float
     cut: bool
     positions: list[Floats]
+    brightest_hu: list[float]
+    """In each section followed, outermost first, as are the positions."""
     lost: int = 0
     inner_mm: float = 0.0
     voxels: NDArray[np.bool_] = field(default_factory=lambda: np.zeros((0, 0), bool))
@@ -66,11 +72,16 @@ class Track:
 
 def reaches(around: Surroundings, column: Column, segments: Sequence[Segment]) -> list[tuple[Reach, Reach]]:
     """(right, left) of every vertebra, head to foot."""
-    right, left = (_one_side(around, column, segments, side) for side in (-1.0, 1.0))
-    return list(zip(right, left, strict=True))
+    sides = []
+    for side in (-1.0, 1.0):
+        tries = [_one_side(around, column, segments, side, bone_hu) for bone_hu in RIB_HU]
+        sides.append([max(pair, key=lambda reach: reach.mm) for pair in zip(*tries, strict=True)])
+    return list(zip(sides[0], sides[1], strict=True))
 
 
-def _one_side(around: Surroundings, column: Column, segments: Sequence[Segment], side: float) -> list[Reach]:
+def _one_side(
+    around: Surroundings, column: Column, segments: Sequence[Segment], side: float, bone_hu: float
+) -> list[Reach]:
     lateral = U_MM * side
     planes = np.argsort(-lateral)[: int((lateral > 12).sum())]
     half_width = [0.5 * column.width_mm[_middle(column, segment)] for segment in segments]
@@ -78,7 +89,7 @@ def _one_side(around: Surroundings, column: Column, segments: Sequence[Segment],
     found: list[Reach | None] = [None] * len(segments)
     for plane in planes:
         here = float(lateral[plane])
-        _advance(active, around, int(plane), here, planes)
+        _advance(active, around, int(plane), here, planes, bone_hu)
         for number, segment in enumerate(segments):
             if abs(here - (half_width[number] + 5.0)) > GRID_MM / 2:
                 continue
@@ -86,12 +97,16 @@ def _one_side(around: Surroundings, column: Column, segments: Sequence[Segment],
     return [reach or Reach(0.0, 0.0, True, 0.0) for reach in found]
 
 
-def _advance(active: list[Track], around: Surroundings, plane: int, here: float, planes: NDArray[np.intp]) -> None:
+def _advance(
+    active: list[Track], around: Surroundings, plane: int, here: float, planes: NDArray[np.intp], bone_hu: float
+) -> None:
     """Move every track one section inward, end those that are lost, begin new ones."""
-    labels, count = ndimage.label(around.calm_hu[:, :, plane] > RIB_HU, np.ones((3, 3)))
+    labels, count = ndimage.label(around.calm_hu[:, :, plane] > bone_hu, np.ones((3, 3)))
     sizes = np.bincount(labels.ravel(), minlength=count + 1) * GRID_MM**2
     usable = [n for n in range(1, count + 1) if SECTION_MM2[0] <= sizes[n] <= SECTION_MM2[1]]
     centres = ndimage.center_of_mass(np.ones(labels.shape), labels, usable) if usable else []
+    peaks = ndimage.maximum(around.calm_hu[:, :, plane], labels, usable) if usable else []
+    peak = {n: min(float(hu), DENSE_HU) for n, hu in zip(usable, peaks, strict=True)}
     place = {n: np.array(c) * GRID_MM for n, c in zip(usable, centres, strict=True)}
     taken = set()
     for track in list(active):
@@ -105,6 +120,7 @@ def _advance(active: list[Track], around: Surroundings, plane: int, here: float,
         expected = track.expected()
         best = min(options, key=lambda n: float(np.linalg.norm(place[n] - expected)))
         track.positions.append(place[best])
+        track.brightest_hu.append(peak[best])
         track.voxels, track.lost, track.inner_mm = labels == best, 0, here
         taken.add(best)
     outside = _outer(around, plane, planes)
@@ -112,7 +128,7 @@ def _advance(active: list[Track], around: Surroundings, plane: int, here: float,
         if n not in taken:
             voxels = labels == n
             cut = bool((ndimage.binary_dilation(voxels, np.ones((5, 5))) & ~outside).any()) or _at_end(voxels)
-            active.append(Track(here, cut, [place[n]], inner_mm=here, voxels=voxels))
+            active.append(Track(here, cut, [place[n]], [peak[n]], inner_mm=here, voxels=voxels))
 
 
 def _outer(around: Surroundings, plane: int, planes: NDArray[np.intp]) -> NDArray[np.bool_]:
@@ -148,9 +164,20 @@ def _reach(
             ending.append(track)
     if not ending:
         return Reach(here - GRID_MM, 5.0 - GRID_MM, False, 0.0)
-    farthest = max(ending, key=lambda track: track.begins_mm)
+    farthest = max(ending, key=_begins_as_bone)
+    begins = _begins_as_bone(farthest)
     fall = float(farthest.positions[0][0] - farthest.positions[-1][0])
-    return Reach(farthest.begins_mm, farthest.begins_mm - here + 5.0, farthest.cut, fall)
+    return Reach(begins, begins - here + 5.0, farthest.cut and begins == farthest.begins_mm, fall)
+
+
+def _begins_as_bone(track: Track) -> float:
+    """Where the track begins, without outer parts much darker than its root: enhanced organs are, ribs are not."""
+    bright = np.array(track.brightest_hu)
+    root = float(np.median(bright[-8:]))
+    dark = np.flatnonzero(bright < DARK_PART * root)
+    if not len(dark):
+        return track.begins_mm
+    return track.begins_mm - GRID_MM * (int(dark[-1]) + 1)
 
 
 def _spread(section: NDArray[np.bool_]) -> NDArray[np.bool_]:

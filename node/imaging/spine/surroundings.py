@@ -13,6 +13,8 @@ from node.imaging.spine.column import Column
 from node.imaging.spine.curve import OUTSIDE, Curve, straighten
 
 GRID_MM = 2.0
+METAL_HU = 1800.0
+"""Brighter than any bone: screws and rods would join ribs that lie beside them."""
 QUIET_HU = 25.0
 """Noise below this needs no smoothing."""
 U_MM = np.arange(-100.0, 101.0, GRID_MM)
@@ -25,7 +27,7 @@ class Surroundings:
 
     hu: NDArray[np.float32]
     calm_hu: NDArray[np.float32]
-    """Smoothed as far as the noise asks; air counts as fat, so that lung does not swallow the ribs in it."""
+    """Smoothed as far as the noise asks; air counts as fat, so that lung swallows no ribs; metal counts as muscle."""
 
     @property
     def known(self) -> NDArray[np.bool_]:
@@ -40,6 +42,7 @@ def look_around(volume: Volume, column: Column) -> Surroundings:
     known = hu > OUTSIDE + 1
     noise = noise_hu(hu)
     calm = np.clip(hu, -50, 1000)
+    calm[ndimage.binary_dilation(hu > METAL_HU, np.ones((3, 3, 3)))] = 0
     if noise > QUIET_HU:
         calm = ndimage.gaussian_filter(calm, min(0.5 + (noise - QUIET_HU) / 80.0, 1.2))
     return Surroundings(hu, np.where(known, calm, OUTSIDE))
