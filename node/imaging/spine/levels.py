@@ -23,7 +23,7 @@ AnchorName = Literal["ribs", "sacrum", "first-rib"]
 Agreement = Literal["agree", "single", "conflict", "none"]
 
 MOST: Mapping[Agreement, float] = {"agree": 0.99, "single": 0.90, "conflict": 0.85, "none": 0.85}
-"""No name is ever surer than this: one way of counting alone may be misled in a way that its likelihood does not know."""
+"""No name is ever surer than this: one way of counting alone may be misled as its likelihood does not know."""
 BLIND = 1 / 30
 TELLING = 0.6
 """An anchor that alone puts L1 nowhere with at least this probability is silent."""
