@@ -8,7 +8,7 @@ height would call every normal L5 fractured, since the lowest bodies are shorter
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -78,8 +78,7 @@ def _measurable(vertebra: Vertebra) -> bool:
 
 
 def _deformity(vertebra: Vertebra, vertebrae: Sequence[Vertebra]) -> Deformity:
-    heights = vertebra.heights
-    assert heights is not None
+    heights = _heights(vertebra)
     norm = NORMS[vertebra.level]
     others = [other for other in vertebrae if other is not vertebra and _measurable(other)]
     expected_posterior = _expected_posterior(vertebra.level, others)
@@ -139,10 +138,9 @@ def _expected_posterior(level: str, others: Sequence[Vertebra]) -> float | None:
     return float(np.median(suggestions)) if len(suggestions) >= 2 else None
 
 
-def _habit(others: Sequence[Vertebra], quotient: object) -> float:
+def _habit(others: Sequence[Vertebra], quotient: Callable[[Vertebra], float]) -> float:
     """The patient's own tendency against the norms: median of the other vertebrae, drawn to 1 when they are few."""
-    assert callable(quotient)
-    values = [float(quotient(other)) for other in others]
+    values = [quotient(other) for other in others]
     if not values:
         return 1.0
     weight = len(values) / (len(values) + 4.0)

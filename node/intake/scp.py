@@ -108,6 +108,7 @@ class Receiver:
 
     def start(self) -> None:
         """Begin to listen. Raises ``OSError`` when the port or the spool cannot be used."""
+        tuning.silence()
         self._spool.prepare()
         if self._settings.open_to_all:
             _log.warning("open-to-all", note="any sender may store here")
@@ -181,11 +182,11 @@ class Receiver:
                 failed=tally.failed,
             )
 
-    def _on_store(self, event: evt.Event) -> Dataset:
+    def _on_store(self, event: evt.Event) -> int | Dataset:
         """Take one object; every outcome is a status. The outermost loop of receiving."""
         tally = self._tallies.get(event.assoc)
         if tally is None:
-            return _answer(NOT_AUTHORISED)
+            return NOT_AUTHORISED
         try:
             recorded = self._take(event, tally)
         except ObjectRefused as refused:
@@ -197,7 +198,7 @@ class Receiver:
         else:
             tally.stored += recorded is not Recorded.DUPLICATE
             tally.repeated += recorded is Recorded.DUPLICATE
-            return _answer(SUCCESS)
+            return SUCCESS
         tally.failed += 1
         _log.warning("object-not-stored", sender=tally.sender, host=tally.host, status=f"{status:04X}", why=comment)
         return _answer(status, comment)
@@ -257,9 +258,8 @@ def _resource(error: OSError | LedgerUnavailable) -> str:
     return "the ledger does not answer"
 
 
-def _answer(status: int, comment: str | None = None) -> Dataset:
+def _answer(status: int, comment: str) -> Dataset:
     answer = Dataset()
     answer.Status = status
-    if comment:
-        answer.ErrorComment = comment[:64]
+    answer.ErrorComment = comment[:64]
     return answer

@@ -144,7 +144,7 @@ def simulated(name: str) -> Case:
     seen = {level: known for level, known in levels.items() if known["visible"] == "full" and level[0] in "TL"}
     return Case(
         name,
-        _dicom(name, "S02"),
+        dicom(name, "S02"),
         {level: np.array(known["centroid_lps"]) for level, known in seen.items()},
         {level: np.array(known["axis_sup_lps"]) for level, known in seen.items()},
     )
@@ -160,13 +160,14 @@ def real() -> list[Case]:
     l3 = nifti(crop / "sub-ct_seg-vert_label-22_msk.nii.gz").hu == 22
     cropped = nifti(crop / "sub-ct_label-22_ct.nii.gz")
     return [
-        Case("abdomen_a", _dicom("abdomen_a"), {k: np.array(p) for k, p in READ_BY_EYE.items()}, {}),
+        Case("abdomen_a", dicom("abdomen_a"), {k: np.array(p) for k, p in READ_BY_EYE.items()}, {}),
         Case("ct_3mm", volume, {f"L{n}": _centroid(volume, labels.hu == 19 + n) for n in range(1, 6)}, {}),
         Case("crop_L3", cropped, {"L3": _centroid(cropped, body & l3)}, {}),
     ]
 
 
-def _dicom(name: str, folder: str = "") -> Volume:
+def dicom(name: str, folder: str = "") -> Volume:
+    """A series of the development CT, as the node reads it."""
     root = unpacked(name)
     inner = root / "dicom" / folder
     found, _ = scan.collect([inner if inner.is_dir() else root], root)

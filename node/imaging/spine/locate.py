@@ -71,7 +71,7 @@ def trace(volume: Volume, scene: Scene | None = None) -> SpineTrace:
     ]
     if not named:
         raise SpineNotFound("Only neck or pelvis is in this series.", {"vertebrae_found": len(seeds)})
-    spine = SpineMap(tuple(named), naming.assignment, line.points)
+    spine = SpineMap(tuple(named), naming.assignment, body_column.canal)
     return SpineTrace(body_column, signal, tuple(segments), tuple(plates), tuple(signs), naming, spine)
 
 

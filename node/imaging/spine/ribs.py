@@ -127,7 +127,7 @@ def _advance(
     for n in usable:
         if n not in taken:
             voxels = labels == n
-            cut = bool((ndimage.binary_dilation(voxels, np.ones((5, 5))) & ~outside).any()) or _at_end(voxels)
+            cut = _leaves(voxels, outside)
             active.append(Track(here, cut, [place[n]], [peak[n]], inner_mm=here, voxels=voxels))
 
 
@@ -141,8 +141,12 @@ def _outer(around: Surroundings, plane: int, planes: NDArray[np.intp]) -> NDArra
     return both
 
 
-def _at_end(voxels: NDArray[np.bool_]) -> bool:
-    return bool(voxels[:2].any() or voxels[-2:].any())
+def _leaves(voxels: NDArray[np.bool_], known: NDArray[np.bool_]) -> bool:
+    """Whether the bone may go on outward or downward where nothing is known; ribs do not go on upward."""
+    below = np.zeros_like(voxels)
+    below[1:] = voxels[:-1]
+    below[2:] |= voxels[:-2]
+    return bool(((voxels | below) & ~known).any() or voxels[-2:].any())
 
 
 def _reach(
