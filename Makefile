@@ -28,7 +28,7 @@ wheel: $(VENV)/.installed
 	$(BIN)/pip wheel --quiet --no-deps --wheel-dir dist .
 
 bench: $(VENV)/.installed
-	$(BIN)/python -m tests.benchmarks
+	$(BIN)/python -m tests.benchmarks.walk
 
 # Debian splits venv off Python; where it is missing, root installs it.
 $(VENV)/.installed: pyproject.toml .ci/constraints.txt

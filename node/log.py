@@ -1,17 +1,19 @@
 """Structured logs that carry a series key and never patient data.
 
 Every module logs short event names with keyword facts (states, counts, keys, status codes); text that came in with an
-object is never among them. Third-party loggers pass through the same renderer; the text of Python warnings is dropped,
-since parsers put the offending value into it.
+object is never among them. Third-party loggers pass through the same renderer. The text of Python warnings and of
+exceptions is dropped, since parsers put the offending value into it; where they arose is kept.
 """
 
 from __future__ import annotations
 
 import logging
 import sys
-from collections.abc import Iterator
+import traceback
+from collections.abc import Iterator, MutableMapping
 from contextlib import contextmanager
-from typing import TextIO, cast
+from pathlib import Path
+from typing import Any, TextIO, cast
 
 import structlog
 
@@ -34,6 +36,19 @@ class _NoWarningText(logging.Filter):
         return True
 
 
+def _exception_without_text(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    """Render an exception as its type and its frames, outermost first."""
+    info = event.pop("exc_info", None)
+    if info is True:
+        info = sys.exc_info()
+    error = info if isinstance(info, BaseException) else info[1] if isinstance(info, tuple) else None
+    if error is not None:
+        frames = traceback.extract_tb(error.__traceback__)
+        where = " > ".join(f"{Path(frame.filename).name}:{frame.lineno} {frame.name}" for frame in frames)
+        event["exception"] = f"{type(error).__name__} at {where}"
+    return event
+
+
 def setup(level: str = "INFO", *, as_json: bool = False, stream: TextIO | None = None) -> None:
     """Send all logs to ``stream`` (standard error by default), one line each. May be called again."""
     shared: list[structlog.typing.Processor] = [
@@ -41,7 +56,7 @@ def setup(level: str = "INFO", *, as_json: bool = False, stream: TextIO | None =
         structlog.stdlib.add_log_level,
         structlog.stdlib.add_logger_name,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
-        structlog.processors.format_exc_info,
+        _exception_without_text,
     ]
     renderer: structlog.typing.Processor = (
         structlog.processors.JSONRenderer() if as_json else structlog.dev.ConsoleRenderer(colors=False)

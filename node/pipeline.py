@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 from node import report
 from node.dicom import read
 from node.domain.findings import Findings, Refusal
 from node.domain.instance import InstanceHeader
-from node.domain.job import MeasureJob, MeasureOutcome
+from node.domain.job import MeasureJob, MeasureOutcome, OutgoingObject
 from node.domain.phantom import Calibration, PhantomFit, PhantomModel
 from node.domain.settings import MeasurementSettings
 from node.domain.spine import SpineMap
@@ -24,7 +25,7 @@ def run(job: MeasureJob) -> MeasureOutcome:
 
     The same job gives the same files. Refusals are outcomes, not errors; whatever else goes wrong is raised.
     """
-    header = job.series.instances[0].header
+    header = _acquisition(job)
     volume: Volume | None = None
     try:
         volume = read.volume(job.series)
@@ -35,15 +36,29 @@ def run(job: MeasureJob) -> MeasureOutcome:
 
 
 def refuse(job: MeasureJob, refused: StudyRefused) -> MeasureOutcome:
-    """Leave in ``job.out_dir`` what ``run`` leaves for a series that is refused before it is read."""
-    return _leave(_nothing_found(job.series.instances[0].header, refused), None, job)
+    """Leave in ``job.out_dir`` the result of a series whose measurement failed: no report, which might be the cause."""
+    return _outcome(_nothing_found(_acquisition(job), refused), job, (), ())
+
+
+def _acquisition(job: MeasureJob) -> InstanceHeader:
+    """Header of an image of the stack: a localizer may hide among them."""
+    headers = [instance.header for instance in job.series.instances]
+    return next((one for one in headers if one.planes and "LOCALIZER" not in one.image_type), headers[0])
 
 
 def _leave(findings: Findings, volume: Volume | None, job: MeasureJob) -> MeasureOutcome:
-    """Write report, pictures and result."""
+    """Write pictures, report and result. A series without UIDs gets no report: none could refer to it."""
     job.out_dir.mkdir(parents=True, exist_ok=True)
     previews = report.previews(volume, findings, job.out_dir) if volume is not None else ()
-    objects = report.write(findings, volume, job)
+    headers = [instance.header for instance in job.series.instances]
+    identified = all(h.study_instance_uid and h.series_instance_uid and h.sop_instance_uid for h in headers)
+    return _outcome(findings, job, report.write(findings, volume, job) if identified else (), previews)
+
+
+def _outcome(
+    findings: Findings, job: MeasureJob, objects: tuple[OutgoingObject, ...], previews: tuple[Path, ...]
+) -> MeasureOutcome:
+    job.out_dir.mkdir(parents=True, exist_ok=True)
     result_json = job.out_dir / "result.json"
     result = report.result(findings, [one.sop_instance_uid for one in objects])
     result_json.write_text(json.dumps(result, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")

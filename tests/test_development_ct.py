@@ -165,7 +165,11 @@ def test_the_real_abdomen_with_a_simulated_phantom_is_calibrated_as_its_truth_sa
 
 @pytest.mark.parametrize(
     ("name", "reason"),
-    [("thorax_b", "phantom-not-found"), ("head_irregular_spacing", "irregular-series")],
+    [
+        ("thorax_b", "phantom-not-found"),
+        ("head_irregular_spacing", "irregular-series"),
+        ("slab_T11_T12_jpeg2000", "unsuitable-series"),
+    ],
 )
 def test_other_real_scans_are_refused(measured: Any, name: str, reason: str) -> None:
     assert measured(name)["refusal"]["reason"] == reason

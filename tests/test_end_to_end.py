@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
 from pathlib import Path
 
+import pydicom
 import pytest
 
 from node.demo.pacs import Orthanc
 from node.ledger.records import SeriesStatus
 from node.ledger.states import State
 from node.report import SrSummary, summary
-from node.synthetic import dicom, torso
+from node.synthetic import dicom, study, torso
 from node.synthetic.presets import presets
 from node.synthetic.truth import SyntheticCase
 from tests import running
@@ -25,50 +26,84 @@ when = { attribute = "modality", equals = "CT" }
 destinations = ["pacs"]
 """
 CT_IMAGE_STORAGE = "1.2.840.10008.5.1.4.1.1.2"
-MEASURED = ("abdomen-mindways", "abdomen-ha", "chest-low-dose", "feet-first", "prone", "rolled")
-REFUSED = {"no-phantom": "phantom-not-found", "ends-at-T12": "levels-outside-scan"}
+SPECS = presets(matrix=256, spacing_mm=2.0)
+SHORT = replace(SPECS["abdomen-mindways"], top=("T10", 16.0))
+Write = Callable[[SyntheticCase, Path], object]
+
+MEASURED: dict[str, tuple[torso.TorsoSpec, Write]] = {
+    **{
+        name: (SPECS[name], dicom.write)
+        for name in ("abdomen-mindways", "abdomen-ha", "chest-low-dose", "feet-first", "prone", "rolled")
+    },
+    "enhanced, JPEG 2000": (
+        replace(SHORT, seed=31),
+        lambda case, folder: dicom.write(case, folder, multiframe="enhanced", syntax="jpeg-2000"),
+    ),
+    "JPEG-LS, slices in any order": (
+        replace(SHORT, seed=32),
+        lambda case, folder: dicom.write(case, folder, syntax="jpeg-ls", faults=("shuffled-numbers",)),
+    ),
+    "with companions": (
+        replace(SHORT, seed=33),
+        lambda case, folder: study.write_study(
+            case, folder, ("localizer", "thick", "sharp", "dose-report", "dose-screen")
+        ),
+    ),
+}
+REFUSED: dict[str, tuple[torso.TorsoSpec, Write, str]] = {
+    "no-phantom": (SPECS["no-phantom"], dicom.write, "phantom-not-found"),
+    "ends-at-T12": (SPECS["ends-at-T12"], dicom.write, "levels-outside-scan"),
+    "a block of slices is missing": (
+        replace(SHORT, seed=34),
+        lambda case, folder: dicom.write(case, folder, faults=("missing-block",)),
+        "incomplete-series",
+    ),
+}
 
 
 @dataclass(frozen=True)
 class Walk:
-    """What came of all studies."""
+    """What came of all studies, by name."""
 
     cases: dict[str, SyntheticCase]
-    rows: dict[str, SeriesStatus]
-    reports: dict[str, SrSummary]
+    rows: dict[str, list[SeriesStatus]]
+    reports: dict[str, list[SrSummary]]
     archive: Orthanc
 
     def report(self, name: str) -> SrSummary:
-        return self.reports[dicom.study_uid(self.cases[name].spec, dicom.SeriesLook())]
-
-    def row(self, name: str) -> SeriesStatus:
-        study = dicom.study_uid(self.cases[name].spec, dicom.SeriesLook())
-        return next(row for row in self.rows.values() if row.study_instance_uid == study)
+        (only,) = self.reports[name]
+        return only
 
 
 @pytest.fixture(scope="module")
 def walk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Walk]:
     folder = tmp_path_factory.mktemp("walk")
-    chosen = presets(matrix=256, spacing_mm=2.0)
-    cases = {}
+    cases: dict[str, SyntheticCase] = {}
+    studies: dict[str, str] = {}
+    series = 0
     with running.orthanc(folder / "pacs") as archive:
         config = running.configuration(folder / "node", archive.port, RULES)
         with running.serving(config):
-            for name in (*MEASURED, *REFUSED):
-                cases[name] = torso.make(chosen[name])
-                dicom.write(cases[name], folder / name)
-                running.dcmsend(config, folder / name)
-            rows = running.wait_until_ended(config, len(cases))
-        reports = {}
+            for number, (name, (spec, write, *_)) in enumerate({**MEASURED, **REFUSED}.items()):
+                source = folder / f"study-{number}"
+                cases[name] = torso.make(spec)
+                write(cases[name], source)
+                found = [header(path) for path in source.rglob("*.dcm")]
+                studies[str(found[0].StudyInstanceUID)] = name
+                series += len({one.SeriesInstanceUID for one in found})
+                running.dcmsend(config, source)
+            ended = running.wait_until_ended(config, series)
+        rows: dict[str, list[SeriesStatus]] = {name: [] for name in cases}
+        for row in ended.values():
+            rows[studies[row.study_instance_uid]].append(row)
+        reports: dict[str, list[SrSummary]] = {name: [] for name in cases}
         for path in archive.reports():
-            reports[study_of(path)] = summary(path)
+            reports[studies[str(header(path).StudyInstanceUID)]].append(summary(path))
         yield Walk(cases, rows, reports, archive)
 
 
-def study_of(path: Path) -> str:
-    import pydicom
-
-    return str(pydicom.dcmread(path, specific_tags=["StudyInstanceUID"]).StudyInstanceUID)
+def header(path: Path) -> pydicom.Dataset:
+    return pydicom.dcmread(path, specific_tags=["StudyInstanceUID", "SeriesInstanceUID"])
 
 
 @pytest.mark.parametrize("name", MEASURED)
@@ -83,13 +118,19 @@ def test_the_mean_is_of_l1_and_l2(walk: Walk, name: str) -> None:
     assert walk.report(name).mean_of == "Mean of L1, L2"
 
 
-@pytest.mark.parametrize(("name", "reason"), sorted(REFUSED.items()))
-def test_what_cannot_be_measured_is_reported_with_its_reason(walk: Walk, name: str, reason: str) -> None:
-    assert walk.report(name).refusal_reason == reason
+@pytest.mark.parametrize("name", REFUSED)
+def test_what_cannot_be_measured_is_reported_with_its_reason(walk: Walk, name: str) -> None:
+    assert walk.report(name).refusal_reason == REFUSED[name][2]
 
 
-def test_every_series_is_delivered(walk: Walk) -> None:
-    assert {row.state for row in walk.rows.values()} == {State.DELIVERED}
+def test_every_selected_series_is_delivered(walk: Walk) -> None:
+    selected = [row for rows in walk.rows.values() for row in rows if row.job_id]
+    assert {row.state for row in selected} == {State.DELIVERED}
+
+
+def test_companions_are_ignored_each_with_its_reason(walk: Walk) -> None:
+    ignored = sorted(row.reason for row in walk.rows["with companions"] if row.state is State.IGNORED)
+    assert ignored == ["better-series", "dose-report", "dose-report", "localizer", "no-rule-matched"]
 
 
 def test_sagittal_images_arrive_with_every_measured_study(walk: Walk) -> None:

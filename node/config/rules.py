@@ -47,7 +47,7 @@ ATTRIBUTES: dict[str, tuple[Kind, str]] = {
     "kvp": ("number", "KVP (0018,0060)"),
     "exposure_mas": ("number", "Exposure (0018,1152), median of the images"),
     "slice_thickness_mm": ("number", "Slice Thickness (0018,0050)"),
-    "slice_spacing_mm": ("number", "median distance between slices, from their positions"),
+    "slice_spacing_mm": ("number", "distance between slices, from their positions"),
     "field_of_view_mm": ("number", "columns times pixel spacing"),
     "reconstruction_diameter_mm": ("number", "Reconstruction Diameter (0018,1100)"),
     "gantry_detector_tilt_deg": ("number", "Gantry/Detector Tilt (0018,1120)"),

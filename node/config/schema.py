@@ -154,7 +154,12 @@ VOI = table(
         anterior_shift_fraction=Annotated[float, Field(ge=-0.3, le=0.3)],
     ),
 )
-LEVEL_LIMITS = table("levels", fields_of(LevelLimits, min_confidence=Fraction, targets=Levels, substitutes=Levels))
+LEVEL_LIMITS = table(
+    "levels",
+    fields_of(
+        LevelLimits, min_confidence=Fraction, min_confidence_in_conflict=Fraction, targets=Levels, substitutes=Levels
+    ),
+)
 CATEGORY = table(
     "category",
     fields_of(CategoryLimits, normal_above_mg_cm3=Positive, osteoporosis_below_mg_cm3=Positive, kvp=Positive),

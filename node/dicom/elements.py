@@ -110,7 +110,7 @@ class Elements:
         return here
 
     def _element(self, tag: int) -> RawDataElement | DataElement | None:
-        return self._dataset.get_item(tag)
+        return self._dataset.get_item(tag, keep_deferred=True)
 
     def _text(self, tag: int, encodings: list[str]) -> str:
         element = self._element(tag)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -14,13 +15,15 @@ from node.dicom import geometry, tilt
 from node.dicom.axes import canonical_axes
 from node.dicom.geometry import SliceRef, StackGeometry
 from node.dicom.hounsfield import mark_outside_circle, write_hu
-from node.dicom.pixels import Frame, frames
+from node.dicom.pixels import NATIVE, Frame, frames
 from node.domain.instance import Series, StoredInstance
 from node.domain.volume import SourceImage, Volume
 from node.errors import ImageUndecodable, IrregularSeries
 
-THREADS = 2
-"""File reads, copies and part of the decoders run side by side; more threads gain nothing under one interpreter."""
+NATIVE_THREADS = 2
+"""For uncompressed files, which are mostly copying under the interpreter's lock."""
+MAX_THREADS = 8
+"""For compressed files, whose decoders release it: one for each processor, up to this."""
 
 
 def volume(series: Series) -> Volume:
@@ -60,8 +63,10 @@ def _unambiguous(instances: Sequence[StoredInstance]) -> None:
 
 def _fill(stored: NDArray[np.int16], stack: StackGeometry, instances: Sequence[StoredInstance]) -> None:
     """Decode every slice into ``stored`` (slices, rows, columns as in the files)."""
-    jobs = _jobs(stack)
-    with ThreadPoolExecutor(THREADS, thread_name_prefix="read") as pool:
+    native = all(instance.header.transfer_syntax_uid in NATIVE for instance in instances)
+    threads = NATIVE_THREADS if native else max(1, min(MAX_THREADS, os.cpu_count() or 1))
+    jobs = _jobs(stack, threads)
+    with ThreadPoolExecutor(threads, thread_name_prefix="read") as pool:
         futures = [pool.submit(_fill_from, instances[i].path, wanted, stored) for i, wanted in jobs]
         try:
             for future in futures:
@@ -74,7 +79,7 @@ def _fill(stored: NDArray[np.int16], stack: StackGeometry, instances: Sequence[S
             _same_image(stored[k], group, instances)
 
 
-def _jobs(stack: StackGeometry) -> list[tuple[int, dict[int, int]]]:
+def _jobs(stack: StackGeometry, threads: int) -> list[tuple[int, dict[int, int]]]:
     """(instance, {frame: slice}) for the first image of each position; large objects are shared out."""
     by_instance: dict[int, dict[int, int]] = defaultdict(dict)
     for k, group in enumerate(stack.slices):
@@ -82,7 +87,7 @@ def _jobs(stack: StackGeometry) -> list[tuple[int, dict[int, int]]]:
     jobs = []
     for index, wanted in by_instance.items():
         ordered = sorted(wanted.items())
-        share = -(-len(ordered) // THREADS) if len(ordered) > 2 * THREADS else len(ordered)
+        share = max(1, -(-len(ordered) // threads))
         jobs += [(index, dict(ordered[i : i + share])) for i in range(0, len(ordered), share)]
     return jobs
 

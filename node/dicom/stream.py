@@ -40,7 +40,7 @@ UNPARSEABLE = (
     AttributeError,
     LookupError,
     OverflowError,
-    RecursionError,
+    RuntimeError,  # and RecursionError
     NotImplementedError,
     EOFError,
     OSError,

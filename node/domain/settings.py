@@ -57,6 +57,8 @@ class LevelLimits:
 
     min_confidence: float = 0.7
     """Below it the study is refused as ambiguous."""
+    min_confidence_in_conflict: float = 0.9
+    """The same when two ways of counting put L1 in different places (transitional vertebrae; one spine in six)."""
     targets: tuple[str, ...] = ("L1", "L2")
     substitutes: tuple[str, ...] = ()
     """Levels that may stand in for an unsuitable target, in order of preference."""

@@ -23,6 +23,13 @@ COARSE_SPACING_MM = 3.0
 """Fine enough to see a rod or a rib, coarse enough to handle a whole trunk in a second."""
 TISSUE_HU = -350
 """Half-way between air and fat, and a little up: clothes and foam stay below."""
+AIR_HU = -900
+"""Lung cut by the scan field is denser than this, the air outside is not."""
+LUNG_DEPTH_MM = 14.0
+MIN_WALLED_PART = 0.4
+COUCH_HU = -600
+"""A couch shell of 1 to 2 mm in a block of 3 mm."""
+MIN_COUCH_MM3 = 30_000.0
 NECK_MM = 8.0
 """Thinner bridges than this between the patient and something else are cut."""
 
@@ -57,11 +64,29 @@ def separate(volume: Volume, patient_position: str | None) -> Scene:
     patient = _largest(tissue)
     if not patient.any():
         raise UnsuitableSeries("The scan shows no patient: no tissue was found in it.", {"tissue_hu": TISSUE_HU})
-    patient = _with_gas(patient, coarse.hu)
+    patient = _with_gas(patient, coarse.hu, min(coarse.spacing_mm[1:]))
     if phantoms is not None:
         patient &= ~phantoms
     patient.flags.writeable = False
-    return Scene(coarse, patient, couch_side_of(patient_position), rows)
+    couch_side = couch_side_of(patient_position) or _couch_side_seen(patient, coarse)
+    return Scene(coarse, patient, couch_side, rows)
+
+
+def _couch_side_seen(patient: CoarseMask, coarse: Volume) -> CouchSide | None:
+    """Return the side of the patient on which most of what is not the patient lies; ``None`` when none is clear."""
+    things = (coarse.hu > COUCH_HU) & ~patient
+    _, j, i = np.nonzero(patient)
+    bounds = ((0, int(j.min()), int(j.max())), (1, int(i.min()), int(i.max())))
+    sides: tuple[tuple[CouchSide, CouchSide], ...] = (("anterior", "posterior"), ("right", "left"))
+    seen: dict[CouchSide, int] = {}
+    for (axis, low, high), (before, after) in zip(bounds, sides, strict=True):
+        along = things.sum(axis=(0, 2 - axis))
+        seen[before], seen[after] = int(along[:low].sum()), int(along[high + 1 :].sum())
+    best = max(seen, key=lambda side: seen[side])
+    clear = (
+        seen[best] * float(np.prod(coarse.spacing_mm)) >= MIN_COUCH_MM3 and 2 * seen[best] > sum(seen.values()) * 1.5
+    )
+    return best if clear else None
 
 
 def _deep_point(tissue: CoarseMask, spacing_mm: tuple[float, float, float]) -> NDArray[np.float64]:
@@ -128,25 +153,37 @@ def _largest(mask: CoarseMask) -> CoarseMask:
     return largest
 
 
-def _with_gas(patient: CoarseMask, hu: NDArray[np.int16]) -> CoarseMask:
+def _with_gas(patient: CoarseMask, hu: NDArray[np.int16], step_mm: float) -> CoarseMask:
     """Fill what the patient encloses in each slice, or encloses together with the edge of the scan field."""
     filled = np.empty_like(patient)
     for k, plane in enumerate(patient):
-        filled[k] = _filled(plane, hu[k])
+        filled[k] = _filled(plane, hu[k], step_mm)
     return filled
 
 
-def _filled(plane: CoarseMask, hu: NDArray[np.int16]) -> CoarseMask:
+def _filled(plane: CoarseMask, hu: NDArray[np.int16], step_mm: float) -> CoarseMask:
     whole: CoarseMask = ndimage.binary_fill_holes(plane)
-    field = in_field(hu)
-    open_lung = ~whole & field & (hu > -950) & (hu < TISSUE_HU)
-    labels, count = ndimage.label(ndimage.binary_opening(open_lung))
-    if count == 0:
-        return whole
-    for index in range(1, count + 1):
-        lung = labels == index
-        rim = ndimage.binary_dilation(lung) & ~lung
-        walls = rim & field
-        if walls.any() and plane[walls].mean() > 0.8:
-            whole |= lung
-    return whole
+    labels, _ = ndimage.label(~whole & in_field(hu) & (hu < TISSUE_HU))
+    for index, box in enumerate(ndimage.find_objects(labels), start=1):
+        part = np.pad(labels[box] == index, 1)
+        inside = part[1:-1, 1:-1]
+        if (
+            float(np.median(hu[box][inside])) > AIR_HU
+            and _is_deep(part, step_mm)
+            and _is_walled(whole, labels == index)
+        ):
+            whole[box] |= inside
+    closed: CoarseMask = ndimage.binary_fill_holes(whole)
+    return closed
+
+
+def _is_deep(part: CoarseMask, step_mm: float) -> bool:
+    """Whether a region open to the edge of the scan field is deep: clothes and foam on the skin are thin."""
+    return float(ndimage.distance_transform_edt(part).max()) * step_mm >= LUNG_DEPTH_MM
+
+
+def _is_walled(patient: CoarseMask, part: CoarseMask) -> bool:
+    """Whether the patient makes up as much of a region's rim as it does around a lung cut by the scan field."""
+    wide = np.pad(part, 1)
+    rim = ndimage.binary_dilation(wide) & ~wide
+    return float(np.pad(patient, 1)[rim].mean()) >= MIN_WALLED_PART

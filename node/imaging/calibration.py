@@ -6,7 +6,8 @@ Mindways rods are described by a water and a K2HPO4 equivalent density each (QCT
     sigma_ct = sigma_ref − 0.2174,  beta_ct = beta_ref + 999.6
 
 because an aqueous K2HPO4 solution holds 999.6 − 0.2174 · rho_K2HPO4 mg/cm³ of water. A plain line of HU on
-rho_K2HPO4 reads 40 mg/cm³ too low at 100 with a high r². Rods in calcium hydroxyapatite or CaCO3 lie on a plain line.
+rho_K2HPO4 reads 40 mg/cm³ too low at 100 with a high r². Rods without a water-equivalent density (calcium
+hydroxyapatite, CaCO3, aqueous K2HPO4) lie on a plain line.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from node.domain.phantom import Calibration, Material, PhantomFit, RodModel, RodReading
+from node.domain.phantom import Calibration, PhantomFit, RodModel, RodReading
 from node.domain.settings import CalibrationLimits
 from node.errors import PhantomOutOfField, PoorCalibration
 
@@ -59,7 +60,7 @@ def fit(phantom_fit: PhantomFit, limits: CalibrationLimits, z_mm: float | None =
     """
     readings = phantom_fit.rods
     hu, noise = levels(readings, z_mm)
-    line = fit_line([r.rod for r in readings], phantom_fit.phantom.material, hu, noise)
+    line = fit_line([r.rod for r in readings], hu, noise)
     problems = judge(line, [r.rod for r in readings], hu, limits)
     if problems:
         raise PoorCalibration(
@@ -89,14 +90,15 @@ def fit(phantom_fit: PhantomFit, limits: CalibrationLimits, z_mm: float | None =
     )
 
 
-def fit_line(rods: Sequence[RodModel], material: Material, hu: Floats, noise_hu: Floats) -> Line:
+def fit_line(rods: Sequence[RodModel], hu: Floats, noise_hu: Floats) -> Line:
     """Fit rod attenuation against density by least squares; ``noise_hu`` is the standard error of each rod.
 
     Rods weigh alike unless their own noise exceeds the scatter that is always there. The covariance holds both
     the noise of each rod and the scatter about the line.
     """
     density = np.array([rod.density_mg_cm3 for rod in rods])
-    water = _water(rods, material)
+    given = _water(rods)
+    water = given if given is not None else np.zeros_like(density)
     weight = 1.0 / (noise_hu**2 + UNTESTED_SCATTER_HU**2)
     design = np.column_stack([density, np.ones_like(density)])
     normal = design.T @ (weight[:, None] * design)
@@ -111,22 +113,22 @@ def fit_line(rods: Sequence[RodModel], material: Material, hu: Floats, noise_hu:
     else:
         scatter = UNTESTED_SCATTER_HU**2
     covariance = solve @ np.diag(noise_hu**2 + scatter) @ solve.T
-    if material == "K2HPO4":
+    if given is not None:
         slope, offset = slope - WATER_DISPLACED, offset + WATER_MG_CM3
     return Line(float(slope), float(offset), covariance, r_squared, residuals)
 
 
-def _water(rods: Sequence[RodModel], material: Material) -> Floats:
-    """Water-equivalent density of each rod; zero where the phantom's model is a plain line.
+def _water(rods: Sequence[RodModel]) -> Floats | None:
+    """Water-equivalent density of each rod; ``None`` where the certificate gives none, and a plain line holds.
 
-    Raises ``ValueError`` for a K2HPO4 rod without one: configuration that must not have come this far.
+    Raises ``ValueError`` when only some rods have one: configuration that must not have come this far.
     """
-    if material != "K2HPO4":
-        return np.zeros(len(rods))
-    missing = [rod.name for rod in rods if rod.water_density_mg_cm3 is None]
-    if missing:
-        raise ValueError(f"K2HPO4-equivalent rods without water-equivalent density: {missing}")
-    return np.array([rod.water_density_mg_cm3 for rod in rods], dtype=np.float64)
+    given = [rod.water_density_mg_cm3 for rod in rods if rod.water_density_mg_cm3 is not None]
+    if not given:
+        return None
+    if len(given) < len(rods):
+        raise ValueError("some rods have a water-equivalent density and some have none")
+    return np.array(given, dtype=np.float64)
 
 
 def judge(line: Line, rods: Sequence[RodModel], hu: Floats, limits: CalibrationLimits) -> list[str]:

@@ -20,6 +20,7 @@ from node.domain.settings import UncertaintySettings, VoiShape
 from node.domain.spine import Vertebra, Voi
 from node.domain.volume import Mask, Volume
 from node.imaging import suitability
+from node.imaging.suitability import Reading
 
 Floats = NDArray[np.float64]
 Floats32 = NDArray[np.float32]
@@ -27,6 +28,7 @@ Bools = NDArray[np.bool_]
 
 GRID_MM = 0.75
 SHIFT_MM = 1.0
+SMOOTHING_MM = 1.5
 CORRELATION_REACH_MM = 4.0
 MIN_VOLUME_MM3 = 400.0
 """A smaller VOI is not representative: a tenth of that of a lumbar vertebra."""
@@ -70,11 +72,11 @@ def sample(volume: Volume, vertebra: Vertebra, shape: VoiShape) -> Voi:
     points = _points(bounds, vertebra, member)
     if len(points) == 0:
         return _nothing(vertebra)
-    reading = suitability.robust_mean(_read(volume, points), _smooth_read(volume, vertebra, bounds, member))
+    reading = _reading(volume, points, member)
     mask = _mask(volume, vertebra, bounds, member)
     native = volume.hu[mask.slices_kji][mask.voxels].astype(np.float64)
-    noise = _noise_of_mean(volume, mask)
-    wander = _shift_sensitivity(volume, vertebra, points, reading.kept)
+    noise = _noise_of_mean(volume, mask, reading)
+    wander = _shift_sensitivity(volume, vertebra, points, member, reading.mean)
     volume_mm3 = float(member.sum()) * GRID_MM**3
     finding = suitability.judge(volume, vertebra, reading, volume_mm3, MIN_VOLUME_MM3)
     centre = points.mean(axis=0)
@@ -203,14 +205,15 @@ def _read(volume: Volume, points: Floats) -> Floats32:
     return out
 
 
-def _smooth_read(volume: Volume, vertebra: Vertebra, bounds: _Bounds, member: Bools) -> Floats32:
-    """Attenuation of the VOI's points averaged over about 4 mm, within the VOI only."""
-    values = np.zeros(member.shape, dtype=np.float32)
-    values[member] = _read(volume, _points(bounds, vertebra, member))
-    sigma = 1.5 / GRID_MM
+def _reading(volume: Volume, points: Floats, member: Bools) -> Reading:
+    """Robust mean over the VOI's points; outliers are judged on averages over about 4 mm within the VOI."""
+    values = _read(volume, points)
+    spread = np.zeros(member.shape, dtype=np.float32)
+    spread[member] = values
+    sigma = SMOOTHING_MM / GRID_MM
     share = gaussian_filter(member.astype(np.float32), sigma)
-    smooth = gaussian_filter(values, sigma) / np.maximum(share, 1e-3)
-    return np.asarray(smooth[member], dtype=np.float32)
+    smooth = gaussian_filter(spread, sigma) / np.maximum(share, 1e-3)
+    return suitability.robust_mean(values, np.asarray(smooth[member], dtype=np.float32))
 
 
 def _mask(volume: Volume, vertebra: Vertebra, bounds: _Bounds, member: Bools) -> Mask:
@@ -240,22 +243,24 @@ def _parts(volume: Volume) -> tuple[int, int, int]:
     return k, j, i
 
 
-def _noise_of_mean(volume: Volume, mask: Mask) -> float:
+def _noise_of_mean(volume: Volume, mask: Mask, reading: Reading) -> float:
     """Standard error of the mean attenuation, from the autocovariance of the voxels.
 
     var(mean) = (1/N) Σ over lags of the covariance at that lag, over lags within a few mm: noise and texture
-    are correlated between voxels, so that fewer of them are independent than were counted.
+    are correlated between voxels, so that fewer of them are independent than were counted. Voxels beyond the
+    reading's limits stay out.
     """
-    inside = mask.voxels
+    hu = gaussian_filter(volume.hu[mask.slices_kji].astype(np.float32), [SMOOTHING_MM / s for s in volume.spacing_mm])
+    inside = mask.voxels & (np.abs(hu - reading.mean) <= reading.limit)
     count = int(inside.sum())
     if count < 8:
         return float(volume.hu[mask.slices_kji].std()) if inside.size else 0.0
     values = volume.hu[mask.slices_kji].astype(np.float64)
     residual = np.where(inside, values - values[inside].mean(), 0.0)
-    shape = [2 * n for n in inside.shape]
-    power = np.abs(np.fft.rfftn(residual, shape)) ** 2
-    pairs = np.fft.irfftn(np.abs(np.fft.rfftn(inside.astype(np.float64), shape)) ** 2, shape)
-    products = np.fft.irfftn(power, shape)
+    shape, axes = [2 * n for n in inside.shape], (0, 1, 2)
+    power = np.abs(np.fft.rfftn(residual, shape, axes)) ** 2
+    pairs = np.fft.irfftn(np.abs(np.fft.rfftn(inside.astype(np.float64), shape, axes)) ** 2, shape, axes)
+    products = np.fft.irfftn(power, shape, axes)
     lags = np.meshgrid(
         *(np.fft.fftfreq(n, 1.0 / n) * s for n, s in zip(shape, volume.spacing_mm, strict=True)), indexing="ij"
     )
@@ -265,14 +270,12 @@ def _noise_of_mean(volume: Volume, mask: Mask) -> float:
     return float(np.sqrt(max(variance, floor)))
 
 
-def _shift_sensitivity(volume: Volume, vertebra: Vertebra, points: Floats, kept: Bools) -> float:
+def _shift_sensitivity(volume: Volume, vertebra: Vertebra, points: Floats, member: Bools, mean_hu: float) -> float:
     """Root of the summed mean squared changes of the mean under shifts of ±1 mm along each axis of the vertebra."""
-    chosen = points[kept] if kept.any() else points
-    here = float(_read(volume, chosen).mean())
     total = 0.0
     for axis in (vertebra.frame.left, vertebra.frame.posterior, vertebra.frame.superior):
-        changes = [float(_read(volume, chosen + sign * SHIFT_MM * axis).mean()) - here for sign in (-1.0, 1.0)]
-        total += 0.5 * sum(change**2 for change in changes)
+        moved = [_reading(volume, points + sign * SHIFT_MM * axis, member).mean for sign in (-1.0, 1.0)]
+        total += 0.5 * sum((hu - mean_hu) ** 2 for hu in moved)
     return float(np.sqrt(total))
 
 

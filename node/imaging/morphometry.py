@@ -8,7 +8,7 @@ height would call every normal L5 fractured, since the lowest bodies are shorter
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -57,6 +57,8 @@ not hidden by the rims."""
 WEDGE_SD, CONCAVITY_SD, POSTERIOR_SD = 0.06, 0.05, 0.07
 """Of healthy vertebrae about the norm (0.06 to 0.08 and 0.03 in the sources) and of neighbours' heights."""
 GRADES = (0.20, 0.25, 0.40)
+CANDIDATE_FROM = 0.8
+"""A loss is called a candidate when it is at least this probable that 20 % or more is lost."""
 CRUSH_FROM = 0.15
 """From this loss on, the posterior height is no reference for the others."""
 NEIGHBOURS = 3
@@ -76,8 +78,7 @@ def _measurable(vertebra: Vertebra) -> bool:
 
 
 def _deformity(vertebra: Vertebra, vertebrae: Sequence[Vertebra]) -> Deformity:
-    heights = vertebra.heights
-    assert heights is not None
+    heights = _heights(vertebra)
     norm = NORMS[vertebra.level]
     others = [other for other in vertebrae if other is not vertebra and _measurable(other)]
     expected_posterior = _expected_posterior(vertebra.level, others)
@@ -115,11 +116,12 @@ def _graded(losses: Sequence[_Loss]) -> Deformity:
     """Type and grade of the greatest loss, with the probability that it is on the stated side of 20 %."""
     worst = max(losses, key=lambda loss: loss.part)
     crush = next(loss for loss in losses if loss.kind == "crush")
-    kind = "crush" if crush.part >= GRADES[0] else worst.kind
     percent = round(100.0 * max(worst.part, 0.0), 1)
+    likely = max(loss.probability for loss in losses)
     grade = sum(worst.part >= limit for limit in GRADES)
-    if grade == 0:
-        return Deformity("none", percent, 0, 1.0 - max(loss.probability for loss in losses))
+    if grade == 0 or worst.probability < CANDIDATE_FROM:
+        return Deformity("none", percent, 0, 1.0 - likely)
+    kind = "crush" if crush.part >= GRADES[0] and crush.probability >= CANDIDATE_FROM else worst.kind
     graded: Literal[1, 2, 3] = 3 if grade == 3 else 2 if grade == 2 else 1
     return Deformity(kind, percent, graded, worst.probability)
 
@@ -136,10 +138,9 @@ def _expected_posterior(level: str, others: Sequence[Vertebra]) -> float | None:
     return float(np.median(suggestions)) if len(suggestions) >= 2 else None
 
 
-def _habit(others: Sequence[Vertebra], quotient: object) -> float:
+def _habit(others: Sequence[Vertebra], quotient: Callable[[Vertebra], float]) -> float:
     """The patient's own tendency against the norms: median of the other vertebrae, drawn to 1 when they are few."""
-    assert callable(quotient)
-    values = [float(quotient(other)) for other in others]
+    values = [quotient(other) for other in others]
     if not values:
         return 1.0
     weight = len(values) / (len(values) + 4.0)

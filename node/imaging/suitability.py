@@ -23,9 +23,13 @@ CEMENT_VOLUME_MM3 = 400.0
 OUTLIER_HU = 80.0
 """An island or vessel differs from the spongiosa about it by more than this, averaged over 4 mm."""
 OUTLIER_SIGMAS = 4.0
-LESION_SHARE = 0.2
-MAX_STANDARD_ERROR_HU = 15.0
+MAX_OUTLIER_HU = 150.0
+SHORTH_SIGMAS = 1.349
+"""Width of the middle half of a normal distribution."""
+DENSE_SHARE, SPARSE_SHARE = 0.33, 0.2
+"""Of the VOI: more than a bone island, and more than a vessel, takes up and can be left out."""
 FRACTURE_CONFIDENCE = 0.6
+"""Grade 1 is within the noise of readers (limits of agreement ±12.5 % of the height), so it must be likely."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -35,6 +39,8 @@ class Reading:
     mean: float
     kept: Bools
     """For each point of the VOI."""
+    limit: float
+    """Largest deviation of a local average from the bulk that is kept, in HU."""
     dense_share: float
     """Part of the VOI that is much denser than the rest (bone island, sclerosis)."""
     sparse_share: float
@@ -50,16 +56,20 @@ class Unsuitable:
 
 
 def robust_mean(values: Floats32, smooth: Floats32) -> Reading:
-    """Mean of ``values`` without the places where the ``smooth`` values stand far off their median.
+    """Mean of ``values`` without the places where the ``smooth`` values stand far off the bulk.
 
-    Outliers are judged on averages over about 4 mm, so that noise of any strength stays in the mean.
+    Outliers are judged on averages over about 4 mm, so that noise of any strength stays in the mean. The bulk is the
+    narrowest interval that holds half of the VOI (the shorth), which a lesion in nearly half of it does not move.
     """
-    median = float(np.median(smooth))
-    spread = 1.4826 * float(np.median(np.abs(smooth - median)))
-    limit = max(OUTLIER_HU, OUTLIER_SIGMAS * spread)
-    dense, sparse = smooth > median + limit, smooth < median - limit
+    ordered = np.sort(smooth)
+    half = len(ordered) // 2
+    widths = ordered[half:] - ordered[: len(ordered) - half]
+    start = int(np.argmin(widths))
+    centre = float(np.median(ordered[start : start + half + 1]))
+    limit = float(np.clip(OUTLIER_SIGMAS * widths[start] / SHORTH_SIGMAS, OUTLIER_HU, MAX_OUTLIER_HU))
+    dense, sparse = smooth > centre + limit, smooth < centre - limit
     kept = np.asarray(~(dense | sparse))
-    return Reading(float(values[kept].mean()), kept, float(dense.mean()), float(sparse.mean()))
+    return Reading(float(values[kept].mean()), kept, limit, float(dense.mean()), float(sparse.mean()))
 
 
 def judge(
@@ -80,10 +90,14 @@ def judge(
             f"{name} has lost {deformity.loss_percent:.0f} % of its height ({deformity.type}): "
             "a compressed body reads too dense.",
         )
-    if reading.dense_share + reading.sparse_share > LESION_SHARE:
-        kind = "denser" if reading.dense_share > reading.sparse_share else "less dense"
-        share = 100.0 * max(reading.dense_share, reading.sparse_share)
-        return Unsuitable("lesion", f"{share:.0f} % of the spongiosa of {name} is much {kind} than the rest.")
+    for share, limit, kind in (
+        (reading.dense_share, DENSE_SHARE, "denser"),
+        (reading.sparse_share, SPARSE_SHARE, "less dense"),
+    ):
+        if share > limit:
+            return Unsuitable(
+                "lesion", f"{100.0 * share:.0f} % of the spongiosa of {name} is much {kind} than the rest."
+            )
     if volume_mm3 < least_mm3:
         return Unsuitable("incomplete", f"Only {volume_mm3:.0f} mm³ of spongiosa can be measured in {name}.")
     return None

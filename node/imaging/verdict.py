@@ -20,6 +20,10 @@ WITHHOLDING_CAUTIONS = frozenset({"contrast", "kvp", "uncalibrated-unit", "singl
 """Cautions with which the 80 and 120 mg/cm³ limits are not valid: the category is withheld."""
 
 
+NOT_BONE = frozenset({"metal", "cement", "artefact"})
+"""Exclusions with which what was read is no density of bone."""
+
+
 def require_targets(
     vertebrae: Sequence[Vertebra], assignment: LevelAssignment, limits: LevelLimits
 ) -> tuple[Vertebra, ...]:
@@ -40,15 +44,19 @@ def require_targets(
         raise LevelsOutsideScan(
             f"{' and '.join(limits.targets)} are not wholly in the scan (found: {', '.join(seen) or 'none'}).", evidence
         )
-    if assignment.confidence < limits.min_confidence:
+    if assignment.confidence < _needed(assignment, limits):
         raise LevelsAmbiguous(_ambiguous(assignment, limits), evidence)
     return tuple(complete[level] for level in (*limits.targets, *limits.substitutes) if level in complete)
+
+
+def _needed(assignment: LevelAssignment, limits: LevelLimits) -> float:
+    return limits.min_confidence_in_conflict if assignment.agreement == "conflict" else limits.min_confidence
 
 
 def _ambiguous(assignment: LevelAssignment, limits: LevelLimits) -> str:
     return (
         f"Which vertebra is {limits.targets[0]} cannot be told: confidence {assignment.confidence:.2f}, "
-        f"needed {limits.min_confidence:.2f}; anchors {assignment.agreement}."
+        f"needed {_needed(assignment, limits):.2f}; anchors {assignment.agreement}."
     )
 
 
@@ -138,7 +146,10 @@ def categorise(mean_vbmd_mg_cm3: float, found: Sequence[Caution], limits: Catego
 
 
 def mark(densities: Mapping[str, BoneDensity], mean_levels: Sequence[str]) -> dict[str, BoneDensity]:
-    """Return the densities with their place in the mean: outside the mean means a reason stands beside."""
+    """Return the densities with their place in the mean: outside the mean means a reason stands beside.
+
+    Where something other than bone was read there is no density at all.
+    """
     return {
         level: BoneDensity(
             level,
@@ -148,4 +159,5 @@ def mark(densities: Mapping[str, BoneDensity], mean_levels: Sequence[str]) -> di
             None if level in mean_levels else density.exclusion_reason or "not-a-target-level",
         )
         for level, density in densities.items()
+        if density.exclusion_reason not in NOT_BONE
     }

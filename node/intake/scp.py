@@ -53,6 +53,9 @@ VERIFICATION = "1.2.840.10008.1.1"
 _NEGOTIATION_S = 30.0
 """Longest wait for an association request after the connection was opened."""
 
+_LONGEST_UID = 64
+"""PS3.5 section 9.1."""
+
 SUCCESS = 0x0000
 PROCESSING_FAILURE = 0x0110
 NOT_AUTHORISED = 0x0124
@@ -105,6 +108,7 @@ class Receiver:
 
     def start(self) -> None:
         """Begin to listen. Raises ``OSError`` when the port or the spool cannot be used."""
+        tuning.silence()
         self._spool.prepare()
         if self._settings.open_to_all:
             _log.warning("open-to-all", note="any sender may store here")
@@ -178,11 +182,11 @@ class Receiver:
                 failed=tally.failed,
             )
 
-    def _on_store(self, event: evt.Event) -> Dataset:
+    def _on_store(self, event: evt.Event) -> int | Dataset:
         """Take one object; every outcome is a status. The outermost loop of receiving."""
         tally = self._tallies.get(event.assoc)
         if tally is None:
-            return _answer(NOT_AUTHORISED)
+            return NOT_AUTHORISED
         try:
             recorded = self._take(event, tally)
         except ObjectRefused as refused:
@@ -194,7 +198,7 @@ class Receiver:
         else:
             tally.stored += recorded is not Recorded.DUPLICATE
             tally.repeated += recorded is Recorded.DUPLICATE
-            return _answer(SUCCESS)
+            return SUCCESS
         tally.failed += 1
         _log.warning("object-not-stored", sender=tally.sender, host=tally.host, status=f"{status:04X}", why=comment)
         return _answer(status, comment)
@@ -222,7 +226,10 @@ class Receiver:
         meta = part10.prefix(header, tally.sender)
         path = self._spool.keep(series, sha, meta, content)
         size = len(meta) + len(content)
-        return self._ledger.record_arrival(Arrival(path, sha, size, header, tally.sender, tally.host))
+        recorded = self._ledger.record_arrival(Arrival(path, sha, size, header, tally.sender, tally.host))
+        if recorded is Recorded.VARIANT:
+            _log.warning("other-bytes-under-known-uid", series=series, sender=tally.sender, host=tally.host)
+        return recorded
 
 
 def _header(dataset: BytesIO, transfer_syntax: str, sop_class: str, sop_instance: str) -> InstanceHeader:
@@ -236,6 +243,8 @@ def _header(dataset: BytesIO, transfer_syntax: str, sop_class: str, sop_instance
         raise ObjectRefused(CANNOT_UNDERSTAND, "the dataset cannot be parsed") from error
     if not header.study_instance_uid or not header.series_instance_uid:
         raise ObjectRefused(CANNOT_UNDERSTAND, "no Study or Series Instance UID")
+    if any(len(one) > _LONGEST_UID for one in (header.study_instance_uid, header.series_instance_uid)):
+        raise ObjectRefused(CANNOT_UNDERSTAND, "a UID of more than 64 characters")
     if header.sop_instance_uid != sop_instance:
         raise ObjectRefused(CANNOT_UNDERSTAND, "SOP Instance UID of command and dataset differ")
     if header.sop_class_uid != sop_class:
@@ -249,9 +258,8 @@ def _resource(error: OSError | LedgerUnavailable) -> str:
     return "the ledger does not answer"
 
 
-def _answer(status: int, comment: str | None = None) -> Dataset:
+def _answer(status: int, comment: str) -> Dataset:
     answer = Dataset()
     answer.Status = status
-    if comment:
-        answer.ErrorComment = comment[:64]
+    answer.ErrorComment = comment[:64]
     return answer

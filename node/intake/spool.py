@@ -42,28 +42,20 @@ class Spool:
         return self._root / series_key[:2] / series_key / f"{digest}.dcm"
 
     def keep(self, series_key: str, digest: str, *chunks: bytes | memoryview) -> Path:
-        """Write an object; when this returns it survives a power cut. Raises ``OSError`` when it may not.
+        """Write an object; when this returns it survives a power cut.
 
-        A finished file gets its name before the one sync of file and folder, which costs one commit of the file
-        system's journal instead of two. What a power cut leaves torn was acknowledged to nobody, and is replaced when
-        it is sent again; a file that is there already is only ever replaced by one synced before.
+        Raises ``OSError``, and then nothing of it is left but, at worst, a whole file that no row names.
         """
         final = self.path(series_key, digest)
         partial = self._incoming / f"{uuid.uuid4().hex}.part"
-        descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o640)
         try:
-            _write(descriptor, chunks)
+            _write_synced(partial, chunks)
             self._folder(final.parent)
-            if not _named(partial, final):
-                os.fsync(descriptor)
-                partial.replace(final)
-            os.fsync(descriptor)
+            partial.replace(final)
             sync_folder(final.parent)
         except OSError:
             partial.unlink(missing_ok=True)
             raise
-        finally:
-            os.close(descriptor)
         return final
 
     def _folder(self, folder: Path) -> None:
@@ -78,21 +70,16 @@ def digest(dataset: bytes | memoryview) -> str:
     return hashlib.sha256(dataset).hexdigest()
 
 
-def _named(partial: Path, final: Path) -> bool:
-    """Move a file to a name that is free; False when it is taken, or the file system has no hard links."""
+def _write_synced(path: Path, chunks: tuple[bytes | memoryview, ...]) -> None:
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o640)
     try:
-        os.link(partial, final)
-    except OSError:
-        return False
-    partial.unlink()
-    return True
-
-
-def _write(descriptor: int, chunks: tuple[bytes | memoryview, ...]) -> None:
-    for chunk in chunks:
-        rest = memoryview(chunk)
-        while rest:
-            rest = rest[os.write(descriptor, rest) :]
+        for chunk in chunks:
+            rest = memoryview(chunk)
+            while rest:
+                rest = rest[os.write(descriptor, rest) :]
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def sync_folder(folder: Path) -> None:

@@ -11,10 +11,11 @@ from __future__ import annotations
 import queue
 import select
 import socket
+import struct
 from collections.abc import Callable
 from typing import Any
 
-from pynetdicom import evt
+from pynetdicom import _config, evt
 from pynetdicom.transport import AssociationSocket
 
 MAXIMUM_PDU_BYTES = 1 << 20
@@ -31,6 +32,11 @@ def handlers(network_timeout_s: float) -> list[Any]:
     return [(evt.EVT_CONN_OPEN, _on_open, [network_timeout_s]), (evt.EVT_PDU_RECV, _on_pdu)]
 
 
+def silence() -> None:
+    """Keep pynetdicom from writing out every PDU and message for logs that nobody reads (process-wide)."""
+    _config.LOG_HANDLER_LEVEL = "none"
+
+
 def _on_open(event: evt.Event, network_timeout_s: float) -> None:
     """Exchange the queues and the socket of an association before its threads start."""
     association = event.assoc
@@ -40,7 +46,7 @@ def _on_open(event: evt.Event, network_timeout_s: float) -> None:
     connection = provider.socket.socket
     connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _BUFFER_BYTES)
-    connection.settimeout(network_timeout_s)  # a peer that stops in mid-PDU is not waited for for ever
+    _give_up_after(connection, network_timeout_s)
     acknowledge(connection)
     provider._run_loop_delay = _POLL_S
     provider.event_queue = queue.Queue()  # the new socket announces the connection again
@@ -49,6 +55,14 @@ def _on_open(event: evt.Event, network_timeout_s: float) -> None:
     provider.to_provider_queue = _NoticedQueue(wakeful.wake)
     dimse.msg_queue = _PatientQueue()
     provider.to_user_queue = _NoticedQueue(lambda: dimse.msg_queue.put((None, None)))
+
+
+def _give_up_after(connection: socket.socket, seconds: float) -> None:
+    """Wait so long for a peer that stops in mid-PDU. The kernel keeps the time: Python would ask before every read."""
+    timeval = struct.pack("ll", int(seconds), int(seconds % 1 * 1e6))
+    connection.settimeout(None)
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, timeval)
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, timeval)
 
 
 def _on_pdu(event: evt.Event) -> None:
@@ -90,15 +104,19 @@ class WakefulSocket(AssociationSocket):
         connection = self.socket
         if connection is None or not self._is_connected:
             return False
-        try:
-            number = connection.fileno()
-            found = self._poll.poll(_WAIT_S * 1000)
-        except (OSError, ValueError):
+        number = connection.fileno()
+        if number < 0:
             self.event_queue.put("Evt17")  # transport connection closed (PS3.8 table 9-10)
             return False
-        if any(descriptor == self._woken.fileno() for descriptor, _ in found):
+        found = [descriptor for descriptor, _ in self._poll.poll(_WAIT_S * 1000)]
+        if self._woken.fileno() in found:
             self._woken.recv(4096)
-        return number < 0 or any(descriptor == number for descriptor, _ in found)
+        return number in found
+
+    def _shutdown_socket(self) -> None:
+        super()._shutdown_socket()
+        self._waker.close()
+        self._woken.close()
 
     def recv(self, nr_bytes: int) -> bytearray:
         """Read exactly so many bytes, or fewer when the connection ends."""

@@ -86,7 +86,7 @@ class Facts:
 
 
 UNEVEN, MOSTLY = 0.1, 0.6
-"""Distances within a tenth of their median are even; so must be most of them (a few slices may be missing)."""
+"""Values within a tenth of their median are alike; so must be most of them (a few slices may be missing)."""
 
 
 def facts_of(series: Series) -> Facts:
@@ -107,6 +107,7 @@ def facts_of(series: Series) -> Facts:
         "contrast": _contrast(_as_text(values["contrast_bolus_agent"])),
         "orientation": _orientation(planes),
         "sender": series.sender,
+        "slice_thickness_mm": _usual(h.slice_thickness_mm for h in headers),
         "slice_spacing_mm": spacing,
         "coverage_mm": coverage,
         "field_of_view_mm": _field_of_view(headers, planes),
@@ -136,6 +137,15 @@ def _middle(values: Iterable[float | None]) -> float | None:
     return float(median(known)) if known else None
 
 
+def _usual(values: Iterable[float | None]) -> float | None:
+    """The median; of a mixture the smallest, so that geometry refuses the series for what it is."""
+    known = np.array([value for value in values if value is not None])
+    if not len(known):
+        return None
+    usual = float(np.median(known))
+    return usual if np.mean(np.abs(known - usual) <= UNEVEN * usual) >= MOSTLY else float(known.min())
+
+
 def _as_text(value: Value) -> str | None:
     return value if isinstance(value, str) else None
 
@@ -163,7 +173,7 @@ def _orientation(planes: list[Plane]) -> str | None:
 
 
 def _spacing_and_coverage(planes: list[Plane]) -> tuple[float | None, float | None]:
-    """Median distance between slices, and from first to last. An uneven stack has no spacing: geometry refuses it."""
+    """Distance between slices, and from first to last."""
     if not planes:
         return None, None
     cosines = np.array(planes[0].image_orientation_patient)
@@ -171,10 +181,8 @@ def _spacing_and_coverage(planes: list[Plane]) -> tuple[float | None, float | No
     along = np.unique(np.round(np.array([plane.image_position_patient_mm for plane in planes]) @ normal, 2))
     if len(along) < 2:
         return None, 0.0
-    gaps = np.diff(along)
-    usual = float(np.median(gaps))
-    even = np.mean(np.abs(gaps - usual) <= UNEVEN * usual) >= MOSTLY
-    return round(usual, 3) if even else None, round(float(along[-1] - along[0]), 2)
+    spacing = _usual(np.diff(along).tolist())
+    return None if spacing is None else round(spacing, 3), round(float(along[-1] - along[0]), 2)
 
 
 def _field_of_view(headers: list[InstanceHeader], planes: list[Plane]) -> float | None:

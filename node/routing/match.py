@@ -44,7 +44,7 @@ def verdict(rule: Rule, facts: Facts) -> RuleVerdict:
         why = f"{why}; {thickness}" if ok else thickness
     if ok and not rule.allow_derived and is_reformatted(facts):
         ok, why = False, f"image_type is {_shown(facts.image_type)}, derived images are not wanted (allow_derived)"
-    return RuleVerdict(rule.name, ok, f"All conditions are met: {why}." if ok else f"{why[:1].upper()}{why[1:]}.")
+    return RuleVerdict(rule.name, ok, f"all conditions are met: {why}." if ok else f"{why}.")
 
 
 def is_reformatted(facts: Facts) -> bool:

@@ -7,9 +7,12 @@ never arrays. Deliveries are not workflows: their rows in the ledger are their w
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import json
 import os
+import sqlite3
+import sys
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -38,8 +41,21 @@ _DEAD = ("ERROR", "CANCELLED", "MAX_RECOVERY_ATTEMPTS_EXCEEDED")
 _log = log.get(__name__)
 
 
+_WAITED_FOR = {
+    errno.ENOSPC,
+    errno.EDQUOT,
+    errno.EIO,
+    errno.EROFS,
+    errno.ENOMEM,
+    errno.EAGAIN,
+    errno.EMFILE,
+    errno.ENFILE,
+}
+
+
 def _transient(error: BaseException) -> bool:
-    return isinstance(error, LedgerUnavailable | OSError)
+    """Whether it is the machine's trouble, not that of the study."""
+    return isinstance(error, LedgerUnavailable) or (isinstance(error, OSError) and error.errno in _WAITED_FOR)
 
 
 _STEP: StepOptions = {
@@ -82,8 +98,10 @@ class Engine:
     def start(self) -> None:
         """Open the engine's database, resume what was interrupted, begin to work.
 
-        Raises ``ConfigError`` when another process works with the same folder under the same ``executor_id``.
+        Raises ``ConfigError`` when another process works with the same folder under the same ``executor_id``, or
+        when the SQLite of this Python is too old.
         """
+        _check_sqlite(sys.version_info[:2], sqlite3.sqlite_version_info)
         self._state_dir.mkdir(parents=True, exist_ok=True)
         self._lock_descriptor = _exclusive(self._state_dir / f"{self._executor_id}.lock")
         config: DBOSConfig = {
@@ -174,6 +192,13 @@ class Engine:
     def _give_up(self, job_id: str, why: str) -> None:
         message = f"The measurement failed: {why}. Its input is kept."
         self._ledger.fail_job(job_id, MeasurementFailed.reason, message)
+
+
+def _check_sqlite(python: tuple[int, int], sqlite: tuple[int, int, int]) -> None:
+    """DBOS 3.4 does not start on Python 3.12 or later with an SQLite before 3.42 (Debian 12): say so first."""
+    if python >= (3, 12) and sqlite < (3, 42, 0):
+        message = f"Python {python[0]}.{python[1]} is linked to SQLite {'.'.join(map(str, sqlite))}; 3.42 is needed."
+        raise ConfigError((Problem("SQLite", "", message, "Use Python 3.11, or a system with a newer SQLite."),))
 
 
 def _exclusive(path: Path) -> int:

@@ -88,8 +88,8 @@ def test_hydroxyapatite_rods_lie_on_a_plain_line() -> None:
     assert found.r_squared == pytest.approx(1.0)
 
 
-def test_a_k2hpo4_rod_without_water_density_is_a_programming_error() -> None:
-    rods = [RodModel("a", 0.0), RodModel("b", 100.0)]
+def test_a_water_density_for_some_rods_only_is_a_programming_error() -> None:
+    rods = [RodModel("a", 0.0, 1000.0), RodModel("b", 100.0)]
 
     with pytest.raises(ValueError, match="water-equivalent"):
         calibration.fit(fitted(rods, [0.0, 150.0], "K2HPO4"), CalibrationLimits())

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from node.domain.findings import Caution
+from node.domain.findings import BoneDensity, Caution
 from node.domain.instance import InstanceHeader
 from node.domain.phantom import Calibration, PhantomFit, PhantomModel, RodModel, RodReading
 from node.domain.settings import CategoryLimits, LevelLimits
@@ -132,3 +132,19 @@ def test_each_confounder_is_named(values: dict[str, object], material: str, leve
 def test_an_ordinary_scan_has_no_caution() -> None:
     ordinary = header(kvp=120.0, slice_thickness_mm=1.0)
     assert verdict.cautions(ordinary, calibration(), ("L1", "L2"), LIMITS) == ()
+
+
+def test_ways_of_counting_that_contradict_each_other_need_more_confidence() -> None:
+    conflict = LevelAssignment((), "conflict", 11, 0.85)
+    with pytest.raises(LevelsAmbiguous, match=r"needed 0\.90"):
+        verdict.require_targets([vertebra("L1"), vertebra("L2")], conflict, LevelLimits())
+
+
+def test_a_cemented_vertebra_has_no_density() -> None:
+    read = {"T12": BoneDensity("T12", 1157.0, 20.0, False, "cement"), "L1": BoneDensity("L1", 100.0, 5.0, True, None)}
+    assert set(verdict.mark(read, ("L1",))) == {"L1"}
+
+
+def test_a_measurable_vertebra_outside_the_mean_says_so() -> None:
+    marked = verdict.mark({"L3": BoneDensity("L3", 100.0, 5.0, True, None)}, ("L1",))
+    assert (marked["L3"].included_in_mean, marked["L3"].exclusion_reason) == (False, "not-a-target-level")

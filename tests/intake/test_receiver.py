@@ -177,6 +177,7 @@ def test_a_lost_file_is_written_again_when_it_is_sent_again(door: Door, tmp_path
         ({"StudyInstanceUID": None}, 0xC000),
         ({"SeriesInstanceUID": ""}, 0xC000),
         ({"SOPInstanceUID": uid(9, 9, 9)}, 0xC000),
+        ({"StudyInstanceUID": "1." * 40 + "1"}, 0xC000),
         ({"SOPClassUID": "1.2.840.10008.5.1.4.1.1.4"}, 0xA900),
     ],
 )

@@ -84,8 +84,8 @@ def test_why_no_rule_matched() -> None:
         series(), rules=[rule("a", when={"attribute": "kvp", "max": 100}), rule("b", max_slice_thickness_mm=1)]
     )
     assert decision.message == (
-        'Rule "a": Kvp is 120, wanted at most 100. '
-        'Rule "b": Slices are 2 mm thick or apart, wanted at most 1 (max_slice_thickness_mm).'
+        'Rule "a": kvp is 120, wanted at most 100. '
+        'Rule "b": slices are 2 mm thick or apart, wanted at most 1 (max_slice_thickness_mm).'
     )
     assert [one.matched for one in decision.verdicts] == [False, False]
 

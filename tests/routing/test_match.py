@@ -102,13 +102,13 @@ def test_a_missing_attribute_makes_its_condition_false(condition: dict[str, Any]
 
 def test_verdict_names_attribute_value_and_wanted() -> None:
     answer = verdict(rule(when={"attribute": "kvp", "min": 130}), FACTS)
-    assert (answer.matched, answer.why) == (False, "Kvp is 120, wanted at least 130.")
+    assert (answer.matched, answer.why) == (False, "kvp is 120, wanted at least 130.")
 
 
 def test_verdict_names_all_that_failed() -> None:
     conditions = [{"attribute": "kvp", "max": 100}, {"attribute": "sender", "equals": "CT2"}]
     assert verdict(rule(when={"all": conditions}), FACTS).why == (
-        'Kvp is 120, wanted at most 100; sender is "CT1", wanted "CT2".'
+        'kvp is 120, wanted at most 100; sender is "CT1", wanted "CT2".'
     )
 
 
@@ -123,7 +123,7 @@ def test_slice_thickness(thickness: float | None, spacing: float, limit: float, 
 
 
 def test_slice_thickness_of_which_nothing_is_known() -> None:
-    assert verdict(rule(), BARE).why == "Slice thickness and spacing are unknown, wanted at most 3 mm."
+    assert verdict(rule(), BARE).why == "slice thickness and spacing are unknown, wanted at most 3 mm."
 
 
 def test_derived_images_only_where_allowed() -> None:

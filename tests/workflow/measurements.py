@@ -91,3 +91,9 @@ def hang_with_helper(job: MeasureJob) -> MeasureOutcome:
 
 def crash_at_three(job: MeasureJob) -> MeasureOutcome:
     return crash(job) if len(job.series.instances) == 3 else succeed(job)
+
+
+def lose_result(job: MeasureJob) -> MeasureOutcome:
+    outcome = _outcome(job)
+    outcome.result_json.unlink()
+    return outcome

@@ -12,6 +12,7 @@ from node.domain.settings import WorkSettings
 from node.errors import ConfigError
 from node.ledger.states import State
 from node.workflow import Engine
+from node.workflow.engine import _check_sqlite
 from tests.fake_pacs import fake_pacs
 from tests.intake.objects import ct_series, uid
 from tests.peers import peer
@@ -91,6 +92,31 @@ def test_two_engines_do_not_share_a_folder(started: Start, tmp_path: Path) -> No
     second = Engine(WorkSettings(), house.ledger, tmp_path / "node" / "work", f"{FUNCTIONS}:succeed")
     with pytest.raises(ConfigError, match="another node"):
         second.start()
+
+
+@pytest.mark.parametrize(
+    ("python", "sqlite", "fits"),
+    [
+        ((3, 11), (3, 40, 1), True),
+        ((3, 12), (3, 40, 1), False),
+        ((3, 12), (3, 42, 0), True),
+        ((3, 13), (3, 46, 1), True),
+    ],
+)
+def test_an_sqlite_that_is_too_old_is_said_so(
+    python: tuple[int, int], sqlite: tuple[int, int, int], fits: bool
+) -> None:
+    if fits:
+        _check_sqlite(python, sqlite)
+    else:
+        with pytest.raises(ConfigError, match=r"3\.42 is needed"):
+            _check_sqlite(python, sqlite)
+
+
+def test_a_result_that_vanished_fails_the_job_and_not_the_queue(started: Start, tmp_path: Path) -> None:
+    house = started((), f"{FUNCTIONS}:lose_result")
+    send(house, tmp_path)
+    assert house.wait_for(State.REFUSED).reason == "measurement-failed"
 
 
 def test_starting_a_job_twice_measures_once(started: Start, tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ import numpy as np
 from node.domain.phantom import PhantomFit, PhantomModel, RodModel, RodReading
 from node.domain.volume import Volume
 from node.errors import PhantomAmbiguous, PhantomNotFound, PhantomOutOfField, PhantomUnknown
-from node.imaging.phantom.identify import EQUAL_RMS_HU, Candidate, candidates
+from node.imaging.phantom.identify import EQUAL_RMS_HU, Candidate, base_standard, candidates
 from node.imaging.phantom.reading import EDGE_MARGIN_MM, read_rod, reading_radius
 from node.imaging.phantom.room import is_phantom
 from node.imaging.phantom.rows import RodRow
@@ -94,14 +94,14 @@ def _readings(volume: Volume, way: Candidate) -> tuple[RodReading, ...] | None:
         if reading is None:
             return None
         readings.append(reading)
-    if way.model.base_density_mg_cm3 is not None:
-        base = _base_reading(volume, way, way.model.base_density_mg_cm3)
-        if base is not None:
-            readings.append(base)
+    plate = base_standard(way.model)
+    base = _base_reading(volume, way, plate) if plate is not None else None
+    if base is not None:
+        readings.append(base)
     return tuple(readings)
 
 
-def _base_reading(volume: Volume, way: Candidate, density: float) -> RodReading | None:
+def _base_reading(volume: Volume, way: Candidate, plate: RodModel) -> RodReading | None:
     """Read the base plate midway between neighbouring rods."""
     s = np.sort(way.s_mm)
     room = float(np.diff(s).min()) / 2 - way.row.radius_mm
@@ -110,8 +110,7 @@ def _base_reading(volume: Volume, way: Candidate, density: float) -> RodReading 
     if radius < 1.5:
         return None
     spots = [(float(middle), 0.0) for middle in (s[:-1] + s[1:]) / 2]
-    rod = RodModel("base", density)
-    return read_rod(volume, way.row.axes, spots, radius, way.row.z_range_mm, rod)
+    return read_rod(volume, way.row.axes, spots, radius, way.row.z_range_mm, plate)
 
 
 def _confidence(way: Candidate) -> float:

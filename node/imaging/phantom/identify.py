@@ -49,6 +49,13 @@ class Candidate:
         return all(self.inside)
 
 
+def base_standard(model: PhantomModel) -> RodModel | None:
+    """Return the base plate as a rod where it is a standard (never among rods with a water-equivalent density)."""
+    if model.base_density_mg_cm3 is None or any(rod.water_density_mg_cm3 is not None for rod in model.rods):
+        return None
+    return RodModel("base", model.base_density_mg_cm3)
+
+
 def candidates(row: RodRow, models: tuple[PhantomModel, ...]) -> list[Candidate]:
     """Return for each model the best way to take ``row`` for it, where there is one at all."""
     found = []
@@ -117,7 +124,7 @@ def _candidate(row: RodRow, model: PhantomModel, s: Floats, seen: set[int], mirr
     rods, hu = _standards(row, model, places, flags)
     if len(rods) < 2:
         return None
-    line = fit_line(rods, model.material, hu, np.full(len(rods), _GUESSED_NOISE_HU))
+    line = fit_line(rods, hu, np.full(len(rods), _GUESSED_NOISE_HU))
     return Candidate(
         model,
         row,
@@ -154,7 +161,8 @@ def _standards(
             hu.append(by_place.get(s, float("nan")))
             if np.isnan(hu[-1]):
                 hu[-1] = float(row.patch.disc(s, 0.0, 0.6 * row.radius_mm).mean())
-    if model.base_density_mg_cm3 is not None:
-        rods.append(RodModel("base", model.base_density_mg_cm3))
+    base = base_standard(model)
+    if base is not None:
+        rods.append(base)
         hu.append(row.base_hu)
     return rods, np.array(hu)

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from scipy.stats import theilslopes
 
 from node.domain.volume import Volume
-from node.imaging.phantom.discs import Discs, find_discs
+from node.imaging.phantom.discs import Discs, Floats, find_discs
 from node.imaging.phantom.slab import Slab, find_slab
 from node.imaging.phantom.straight import Patch, RowAxes, ThickImages, straighten
 from node.imaging.phantom.tracks import Track, link
@@ -208,17 +208,26 @@ def _steadied(rods: tuple[SeenRod, ...], base_hu: float) -> tuple[SeenRod, ...]:
     s = np.array([rod.s_mm for rod in rods])
     t = np.array([rod.t_mm for rod in rods])
     slope, offset = theilslopes(t[strong], s[strong])[:2]
-    pitch = float(np.diff(s).min())
-    place = np.rint((s - s[strong][0]) / pitch)
-    expected = np.polyval(np.polyfit(place[strong], s[strong], 1), place) if np.ptp(place[strong]) > 0 else s
-    regular = bool(np.abs(expected - s).max() < max(3.5, 0.07 * pitch))
+    expected = _regular_places(s, strong)
     moved = []
     for index, rod in enumerate(rods):
-        at = float(expected[index]) if regular and not strong[index] else rod.s_mm
+        at = rod.s_mm if strong[index] or expected is None else float(expected[index])
         line = float(offset + slope * at)
         certain = strong[index] and abs(rod.t_mm - line) < MAX_OFF_LINE_MM
         moved.append(SeenRod(at, rod.t_mm if certain else line, rod.radius_mm, rod.hu))
     return tuple(moved)
+
+
+def _regular_places(s: Floats, strong: NDArray[np.bool_]) -> Floats | None:
+    """Places at whole multiples of one pitch given by the strong rods, if all rods lie near such places."""
+    smallest = float(np.diff(s[strong]).min())
+    for part in (1, 2, 3):
+        place = np.rint((s - s[strong][0]) / (smallest / part))
+        expected: Floats = np.polyval(np.polyfit(place[strong], s[strong], 1), place)
+        off = np.abs(expected - s)
+        if off[strong].max() < 1.5 and off.max() < max(5.0, 0.1 * smallest / part) and len(set(place)) == len(place):
+            return expected
+    return None
 
 
 def _present(

@@ -12,7 +12,10 @@ from node.imaging.phantom.discs import Floats
 from node.imaging.phantom.straight import Patch
 
 BASE_TOLERANCE_HU = 25.0
+AIR_HU = -350.0
 MAX_HALF_THICKNESS_MM = 32.0
+FIELD_EDGE_MM = 25.0
+"""A slab is cut by the scan field when it, or a rod at its end and this much more, reaches the field's edge."""
 MIN_FLAT_PART = 0.6
 """Part of the slab's width over which a face must be straight, for the face to count as one."""
 
@@ -91,11 +94,16 @@ def _ends_along(
     right = np.flatnonzero(other & (patch.s_mm > rods[-1][0] + rods[-1][1] + 1.5))
     first = int(left[-1]) if len(left) else 0
     last = int(right[0]) if len(right) else len(along) - 1
-    cut = (
-        not known[max(first - 1, 0)] or not known[first],
-        not known[min(last + 1, len(known) - 1)] or not known[last],
-    )
+    near = int(2 * radius + FIELD_EDGE_MM)
+    cut = (_runs_out(along[max(first - near, 0) : first + 1][::-1]), _runs_out(along[last : last + near + 1]))
     return (float(patch.s_mm[first]), float(patch.s_mm[last])), cut
+
+
+def _runs_out(outward: Floats) -> bool:
+    """Whether a profile leads out of the scan field before it leads into air."""
+    unknown = ~np.isfinite(outward)
+    air = np.nan_to_num(outward, nan=0.0) < AIR_HU
+    return bool(unknown.any()) and not air[: int(unknown.argmax())].any()
 
 
 def _face(

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from node.domain.volume import OUTSIDE_FIELD_HU, Volume
+from node.domain.volume import Volume
 from node.imaging.grid import block_factors, block_mean, in_field
 from node.imaging.phantom.discs import Floats
 
@@ -16,6 +16,8 @@ IMAGE_THICKNESS_MM = 24.0
 """Slices are averaged to this before rods are looked for: 60 HU of noise become a few."""
 IMAGE_PIXEL_MM = 1.6
 PATCH_PIXEL_MM = 1.0
+NOT_SEEN = -30000
+"""So low that interpolation with the least of it shows."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -23,7 +25,7 @@ class ThickImages:
     """A scan as a few thick axial images. Lengths are mm of the scan's own grid, from the centre of voxel (0, 0, 0)."""
 
     hu: NDArray[np.int16]
-    """Shape (images, rows, columns); ``OUTSIDE_FIELD_HU`` outside the scan field."""
+    """Shape (images, rows, columns); ``NOT_SEEN`` outside the scan field."""
     z_mm: Floats
     """Middle of each image."""
     pixel_mm: tuple[float, float]
@@ -38,7 +40,7 @@ class ThickImages:
         blocks = block_mean(volume, wanted)
         fk, fj, fi = block_factors(volume, wanted)
         dk, dj, di = volume.spacing_mm
-        hu = np.where(in_field(blocks.hu), blocks.hu, np.int16(OUTSIDE_FIELD_HU))
+        hu = np.where(in_field(blocks.hu), blocks.hu, np.int16(NOT_SEEN))
         z_mm: Floats = (np.arange(len(hu), dtype=np.float64) * fk + (fk - 1) / 2) * dk
         return cls(hu, z_mm, (dj * fj, di * fi), ((fj - 1) / 2 * dj, (fi - 1) / 2 * di))
 
@@ -46,9 +48,9 @@ class ThickImages:
         """Bilinear HU of one image at points (..., 2); NaN outside the image or the field."""
         at = [(yx_mm[..., axis] - self.first_pixel_mm[axis]) / self.pixel_mm[axis] for axis in (0, 1)]
         values: Floats = ndimage.map_coordinates(
-            self.hu[image], at, output=np.float64, order=1, mode="constant", cval=OUTSIDE_FIELD_HU
+            self.hu[image], at, output=np.float64, order=1, mode="constant", cval=NOT_SEEN
         )
-        values[values < -1150] = np.nan
+        values[values < -1300] = np.nan
         return values
 
 

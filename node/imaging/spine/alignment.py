@@ -31,37 +31,30 @@ def to_midline(volume: Volume, pose: Pose) -> Pose:
     z = np.linspace(-0.35, 0.25, 5) * pose.height
     grid = np.stack(np.meshgrid(x, y, z, indexing="ij"), axis=-1)
     image = gaussian_filter(clipped(sample(volume, pose, grid)).mean(axis=2), 1.5)
+    u, v = np.meshgrid(x, y, indexing="ij")
     best, turn, shift = -np.inf, 0.0, 0.0
     for degrees in np.arange(-MAX_TURN_DEG, MAX_TURN_DEG + 0.1, 1.0):
-        shifts, scores = _mirror_scores(image, x, y, degrees)
+        c, s = np.cos(np.deg2rad(degrees)), np.sin(np.deg2rad(degrees))
+        turned = map_coordinates(image, [c * u - s * v - x[0], s * u + c * v - y[0]], order=1, mode="nearest")
+        shifts, scores = _mirror_scores(turned - turned.mean(), x)
         scores = scores - 0.02 * (degrees / 8.0) ** 2 - 0.02 * (shifts / 4.0) ** 2
         top = int(np.argmax(scores))
         if scores[top] > best:
             best, turn, shift = float(scores[top]), float(degrees), float(shifts[top])
-    radians = np.deg2rad(turn)
-    return pose.turned(np.array([0.0, 0.0, radians])).moved(np.array([shift, 0.0, 0.0]))
+    return pose.turned(np.array([0.0, 0.0, np.deg2rad(turn)])).moved(np.array([shift, 0.0, 0.0]))
 
 
-def _mirror_scores(image: Floats32, x: Floats, y: Floats, degrees: float) -> tuple[Floats, Floats]:
-    """Correlation of the turned image with its mirror image for each sideways shift of the mirror."""
-    c, s = np.cos(np.deg2rad(degrees)), np.sin(np.deg2rad(degrees))
-    u, v = np.meshgrid(x, y, indexing="ij")
-    turned = map_coordinates(image, [c * u - s * v - x[0], s * u + c * v - y[0]], order=1, mode="nearest")
-    half = 26
-    centre = len(x) // 2
+def _mirror_scores(image: Floats32, x: Floats) -> tuple[Floats, Floats]:
+    """Correlation of an image (x, y) with its mirror image in the plane x = shift, for each shift.
+
+    Mirroring about half the index n is the n-th element of the image's convolution with itself.
+    """
+    size = 2 * len(x)
+    spectrum = np.fft.rfft(image, size, axis=0)
+    twice = np.fft.irfft((spectrum**2).sum(axis=1), size)
     shifts = np.arange(-MAX_MIDLINE_SHIFT_MM, MAX_MIDLINE_SHIFT_MM + 0.1, 0.5)
-    scores = np.empty(len(shifts))
-    for n, shift in enumerate(shifts):
-        doubled = round(2 * shift)
-        low, high = centre - half + (doubled + 1) // 2, centre + half + (doubled + 1) // 2 + 1
-        low = max(low, 0)
-        block = turned[low:high]
-        mirror_index = 2 * centre + doubled - np.arange(low, low + len(block))
-        valid = (mirror_index >= 0) & (mirror_index < len(x))
-        a, b = block[valid], turned[mirror_index[valid]]
-        a, b = a - a.mean(), b - b.mean()
-        scores[n] = float((a * b).sum() / max(np.sqrt((a * a).sum() * (b * b).sum()), 1e-6))
-    return shifts, scores
+    index = np.round(2.0 * (shifts - x[0])).astype(int)
+    return shifts, twice[index] / max(float((image**2).sum()), 1e-6)
 
 
 def waist_outline(volume: Volume, pose: Pose, *, rough: bool = False) -> tuple[Pose, Floats]:

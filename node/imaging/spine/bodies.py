@@ -25,9 +25,9 @@ Floats = NDArray[np.float64]
 
 READING_ERROR_MM, UNCLEAR_ERROR_MM = 0.5, 4.0
 """Standard error of a height between clear endplates in thin slices, and of the place of an endplate not seen."""
-SLICE_ERROR_PER_MM = 0.1
-"""Times the square of the slice spacing: 0.1 mm at 1 mm, 0.4 mm at 2 mm, 2.5 mm at 5 mm."""
-UNSEEN_ERROR_MM = 3.5
+SLICE_ERROR_PER_MM2 = 0.03
+"""Times the cube of the slice spacing: 0.2 mm at 2 mm, 0.8 mm at 3 mm, 3.8 mm at 5 mm (measured: 0.5, 1, 3 mm)."""
+UNSEEN_ERROR_MM = 4.0
 """Above this median standard error endplates count as not seen, and there are no heights."""
 BEYOND_ENDPLATE_MM, BEYOND_WALL_MM = 1.0, 1.0
 """So much around a body must be in the scan before it counts as complete."""
@@ -79,8 +79,7 @@ def _shapes(volume: Volume, seeds: list[Pose]) -> list[BodyShape]:
         for pose, (before, (top, bottom)) in zip(poses, levelled, strict=True)
     ]
     expected = [flared(radii) for _, radii in outlined]
-    walls = find_walls(volume, poses, ends, expected)
-    ends = find_endplates(volume, poses, ends, _footprints(ends, walls))
+    ends = find_endplates(volume, poses, ends, _footprints(ends, [Wall(radii) for radii in expected]))
     walls = find_walls(volume, poses, ends, expected)
     return [BodyShape(p, top, bottom, wall) for p, (top, bottom), wall in zip(poses, ends, walls, strict=True)]
 
@@ -190,36 +189,34 @@ def _voxels(volume: Volume, shape: BodyShape) -> Mask:
 def _heights(shape: BodyShape, slice_mm: float) -> Heights:
     """Six-point morphometry in the mid-sagittal plane.
 
-    The ends are read just inside the rims; the middle over the body's centre, where the endplates are lowest.
+    The corners are read just inside the rims, each from the wall in its own half of the height (a wedged body's walls
+    lean); the middle over the body's centre, where the endplates are lowest. How clearly a corner shows is judged
+    a little farther in, where the wall does not blur it.
     """
-    front = -_reach(shape, np.pi)
-    back = _reach(shape, 0.0)
-    depth = back - front
-    x = np.linspace(-3.0, 3.0, 7)
+    upper, lower = (_front_and_back(shape, ZETA * side > 0.3) for side in (1.0, -1.0))
     points: list[Point] = []
     lengths, errors = [], []
-    for y in (front + 0.06 * depth, front + 0.56 * depth, back - 0.04 * depth):
-        place = np.meshgrid(x, np.array([y - 0.75, y, y + 0.75]))
-        ends = [float(np.mean(surface.at(*place))) for surface in (shape.superior, shape.inferior)]
-        unclear = [1.0 - float(np.mean(s.clarity_at(*place))) for s in (shape.superior, shape.inferior)]
-        lengths.append(ends[0] - ends[1])
-        errors.append(
-            float(
-                np.sqrt(
-                    READING_ERROR_MM**2
-                    + sum((UNCLEAR_ERROR_MM * u**2) ** 2 for u in unclear)
-                    + (SLICE_ERROR_PER_MM * slice_mm**2) ** 2
-                )
-            )
-        )
-        for z in ends:
-            left, posterior, superior = shape.pose.to_lps(np.array([0.0, y, z]))
+    for part, seen_at in ((0.06, 0.12), (0.56, 0.56), (0.96, 0.89)):
+        ends, variance = [], READING_ERROR_MM**2 + (SLICE_ERROR_PER_MM2 * slice_mm**3) ** 2
+        for surface, (front, back) in ((shape.superior, upper), (shape.inferior, lower)):
+            y = front + part * (back - front)
+            near_x, near_y = np.meshgrid(np.linspace(-3.0, 3.0, 7), np.array([y - 0.75, y, y + 0.75]))
+            ends.append(np.array([0.0, y, float(np.mean(surface.at(near_x, near_y)))]))
+            clarity = float(np.mean(surface.clarity_at(near_x, near_y + (seen_at - part) * (back - front))))
+            variance += (UNCLEAR_ERROR_MM * (1.0 - clarity) ** 2) ** 2
+        lengths.append(float(np.linalg.norm(ends[0] - ends[1])))
+        errors.append(float(np.sqrt(variance)))
+        for end in ends:
+            left, posterior, superior = shape.pose.to_lps(end)
             points.append((float(left), float(posterior), float(superior)))
     six = (points[0], points[1], points[2], points[3], points[4], points[5])
     return Heights(lengths[0], lengths[1], lengths[2], six, (errors[0], errors[1], errors[2]))
 
 
-def _reach(shape: BodyShape, theta: float) -> float:
-    """Mean radius of the wall in the mid-sagittal plane."""
-    near = np.abs(np.angle(np.exp(1j * (THETA - theta)))) < np.deg2rad(11.0)
-    return float(np.median(shape.wall.radius[near]))
+def _front_and_back(shape: BodyShape, heights: NDArray[np.bool_]) -> tuple[float, float]:
+    """Mean y of the anterior and the posterior wall in the mid-sagittal plane, over some relative heights."""
+    reach = []
+    for theta in (np.pi, 0.0):
+        near = np.abs(np.angle(np.exp(1j * (THETA - theta)))) < np.deg2rad(11.0)
+        reach.append(float(np.median(shape.wall.radius[near][:, heights])))
+    return -reach[0], reach[1]

@@ -18,9 +18,9 @@ from node.domain.volume import Volume
 Floats = NDArray[np.float64]
 Floats32 = NDArray[np.float32]
 
-SOFT_HU = 0.0
+SOFT_HU = 40.0
 DENSE_HU = 700.0
-"""Edges are looked for between these: fat, lung and gas then equal water, and metal equals dense cortex."""
+"""Edges are looked for between these: fat, lung and gas in a disc then equal fluid, and metal equals dense cortex."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)

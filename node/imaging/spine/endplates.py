@@ -18,8 +18,8 @@ Floats = NDArray[np.float64]
 Floats32 = NDArray[np.float32]
 
 STEP_MM = 0.5
-REACH_MM = 6.5
-OFFSETS_MM = np.arange(-REACH_MM, REACH_MM + 0.1, STEP_MM)
+OFFSETS_MM = np.arange(-10.0, 6.1, STEP_MM)
+"""From the mean plane: a broken endplate may be pressed far in, and its rims stand out."""
 COLUMNS, ROWS = 33, 27
 MARGIN = 1.2
 """The maps reach this much beyond the body's half width and half depth."""

@@ -67,6 +67,12 @@ class Slab:
     margin: float = 32.0
     """From the centre of the outer rods to the end of the slab."""
     base_hu: float = 15.0
+    bevel: float = 0.0
+    """How far its lower face is narrower than its upper one, at either end."""
+    sag: float = 0.0
+    """How far it bends down between the ends and the middle of the scan."""
+    board_hu: float | None = None
+    """A flat board of 12 mm below it, touching."""
 
 
 @dataclass(frozen=True)
@@ -263,6 +269,7 @@ class _Bench:
         self.rod_hu = rod_truth(recipe.phantom, recipe.scanner)[0] if recipe.phantom else []
 
     def axes(self, z_from: float, z_to: float) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Straight: the truth of a sagging slab is right at its ends alone."""
         ends = []
         for z in (z_from, z_to):
             cy, cx, c, s = self._frame(z)
@@ -271,7 +278,9 @@ class _Bench:
 
     def _frame(self, z: float) -> tuple[float, float, float, float]:
         pose = self.recipe.pose
-        cy = self.centre[0] + z * tan(radians(pose.tilt))
+        half = self.recipe.scanner.slices * self.recipe.scanner.spacing_mm / 2
+        bend = self.side * self.recipe.slab.sag * (1 - (z / half) ** 2)
+        cy = self.centre[0] + z * tan(radians(pose.tilt)) + bend
         cx = self.centre[1] + z * tan(radians(pose.yaw))
         return cy, cx, cos(radians(pose.roll)), sin(radians(pose.roll))
 
@@ -295,7 +304,11 @@ class _Bench:
             return
         cy, cx, c, s = self._frame(z)
         along, across = (x - cx) * c + (y - cy) * s, -(x - cx) * s + (y - cy) * c
-        box = np.minimum(self.half_width - np.abs(along), slab.thickness / 2 - np.abs(across))
+        bevel = slab.bevel * (0.5 + self.side * across / slab.thickness)
+        box = np.minimum(self.half_width - np.abs(along) - bevel, slab.thickness / 2 - np.abs(across))
+        if slab.board_hu is not None:
+            below = self.side * across - slab.thickness / 2
+            _blend(plane, np.minimum(6 - np.abs(below - 6), 220 - np.abs(along)), slab.board_hu, psf)
         _blend(plane, box, slab.base_hu, psf)
         for index, (offset, value) in enumerate(zip(self.rod_offsets, self.rod_hu, strict=True)):
             d = np.hypot(along - offset, across)
