@@ -110,7 +110,7 @@ def _advance(
     place = {n: np.array(c) * GRID_MM for n, c in zip(usable, centres, strict=True)}
     taken = set()
     for track in list(active):
-        near = np.unique(labels[_spread(track.voxels)])
+        near = _labels_near(labels, track.voxels)
         options = [int(n) for n in near if n in place]
         if not options:
             track.lost += 1
@@ -184,10 +184,14 @@ def _begins_as_bone(track: Track) -> float:
     return track.begins_mm - GRID_MM * (int(dark[-1]) + 1)
 
 
-def _spread(section: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """Where bone may go on in the next section: 4 mm up, 2 mm down, 4 mm to front and back."""
-    spread: NDArray[np.bool_] = ndimage.binary_dilation(section, _STEP)
-    return spread
+def _labels_near(labels: NDArray[np.int32], section: NDArray[np.bool_]) -> NDArray[np.int32]:
+    """What lies where bone may go on in the next section: 4 mm up, 2 mm down, 4 mm to front and back."""
+    rows, columns = (np.flatnonzero(section.any(axis=axis)) for axis in (1, 0))
+    box = (
+        slice(max(0, int(rows[0]) - 2), int(rows[-1]) + 3),
+        slice(max(0, int(columns[0]) - 2), int(columns[-1]) + 3),
+    )
+    return np.unique(labels[box][ndimage.binary_dilation(section[box], _STEP)])
 
 
 _STEP = np.array([*[[1, 1, 1, 1, 1]] * 4, [0, 0, 0, 0, 0]], bool)
