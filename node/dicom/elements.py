@@ -129,7 +129,9 @@ def _decode(value: bytes, encodings: list[str]) -> str:
 
 
 def _clean(text: str) -> str:
-    return "".join(character for character in text if character.isprintable()).strip()
+    if not text.isprintable():
+        text = "".join(character for character in text if character.isprintable())
+    return text.strip()
 
 
 def _dictionary_vr(tag: int) -> str | None:
