@@ -19,6 +19,10 @@ MIN_SIGNIFICANCE = 5.0
 """Contrast in standard errors: hundreds of places are looked at in each image."""
 _SECTORS_INSIDE, _SECTORS_OF_RING = 6.0, 10.0
 """Of the 24 sectors, how many are independent (noise is correlated over a few mm)."""
+MIN_SEEN_PART = 0.55
+"""Of its circumference: a rod cut more than this by the scan field is not seen."""
+UNSEEN_HU = -1300.0
+"""Below it nothing was reconstructed."""
 _MATERIAL_HU = (-250.0, 2500.0)
 """What a rod or a base plate can be made of; air, foam and metal are left out of every average."""
 _SEARCH_RADII_MM = (5.0, 7.0, 9.5, 12.5)
@@ -107,11 +111,13 @@ def _rays(image: NDArray[np.float32], centres: Floats, pixel_mm: tuple[float, fl
 
 
 def _circle(rays: Floats, signs: Floats) -> tuple[Floats, Floats]:
-    """Return the shift (y, x) to the centre of the edge, and its median radius.
+    """Return the shift (y, x) to the centre of the edge, and its radius.
 
-    Along each ray the edge is the centroid of the fall around the distance where the mean profile falls most.
+    Along each ray the edge is the centroid of the fall around the distance where the mean profile falls most;
+    a circle is fitted to the edges of those rays that stay in the scan field.
     """
-    fall = -np.diff(np.clip(rays, *_MATERIAL_HU), axis=2) * signs[:, None, None]
+    seen = rays > UNSEEN_HU
+    fall = -np.diff(np.clip(rays, *_MATERIAL_HU), axis=2) * signs[:, None, None] * (seen[:, :, 1:] & seen[:, :, :-1])
     at = (np.arange(fall.shape[2]) + 0.5) * _STEP_MM
     typical = np.median(fall, axis=1)
     typical[:, (at < MIN_RADIUS_MM - 1) | (at > MAX_RADIUS_MM)] = -np.inf
@@ -120,8 +126,18 @@ def _circle(rays: Floats, signs: Floats) -> tuple[Floats, Floats]:
     weight = np.maximum(fall, 0.0) * near[:, None, :]
     mass = weight.sum(axis=2)
     edge = np.where(mass > 0, (weight * at).sum(axis=2) / np.maximum(mass, 1e-9), guess[:, None])
-    shift = 2 * np.stack([(edge * np.sin(_ANGLES)).mean(axis=1), (edge * np.cos(_ANGLES)).mean(axis=1)], axis=1)
-    return np.clip(shift, -2.0, 2.0), np.median(edge, axis=1)
+    usable = _usable(seen, guess + 2.0).astype(np.float64)
+    basis = np.stack([np.sin(_ANGLES), np.cos(_ANGLES), np.ones_like(_ANGLES)], axis=1)
+    normal = np.einsum("na,ap,aq->npq", usable, basis, basis) + 1e-6 * np.eye(3)
+    moment = np.einsum("na,ap->np", usable * edge, basis)
+    fitted = np.linalg.solve(normal, moment[:, :, None])[:, :, 0]
+    return np.clip(fitted[:, :2], -2.0, 2.0), fitted[:, 2]
+
+
+def _usable(seen: NDArray[np.bool_], to_mm: Floats) -> NDArray[np.bool_]:
+    """Which rays stay in the scan field as far as ``to_mm``; shape (n, angles)."""
+    distance = np.arange(seen.shape[2]) * _STEP_MM
+    return np.asarray((seen | (distance > to_mm[:, None])[:, None, :]).all(axis=2))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -137,17 +153,20 @@ class _Measured:
     ring: Floats
     """Difference of each sector of the ring from the base; shape (n, angles)."""
     ring_noise: Floats
+    usable: NDArray[np.bool_]
+    """Sectors that lie in the scan field as far as the ring."""
 
     def good(self, min_contrast_hu: float, slack: float = 1.0) -> NDArray[np.bool_]:
         """Return which are round and even, within ``slack`` times the final tolerances."""
         rounded = 12.0 + 0.10 * np.abs(self.contrast)
-        even = np.abs(self.ring) < slack * (rounded[:, None] + 2.0)
+        even = self.usable & (np.abs(self.ring) < slack * (rounded[:, None] + 2.0))
         noise = np.sqrt(self.spread**2 / _SECTORS_INSIDE + self.ring_noise**2 / _SECTORS_OF_RING)
         good: NDArray[np.bool_] = (
             (self.contrast > min_contrast_hu / slack)
             & (self.contrast > MIN_SIGNIFICANCE / slack * noise)
             & (self.spread < slack * rounded)
-            & (even.mean(axis=1) > 0.5)
+            & (even.sum(axis=1) > 0.5 * np.maximum(self.usable.sum(axis=1), 1))
+            & (self.usable.mean(axis=1) >= MIN_SEEN_PART)
             & (self.radii > MIN_RADIUS_MM)
             & (self.radii < MAX_RADIUS_MM)
             & (self.base > -200.0)
@@ -159,11 +178,14 @@ class _Measured:
 
 def _measured(rays: Floats, radii: Floats, signs: Floats) -> _Measured:
     distance = np.arange(rays.shape[2]) * _STEP_MM
-    hu, spread = _mean_and_spread(rays, distance[None, :] <= 0.65 * radii[:, None])
+    seen = rays > UNSEEN_HU
+    hu, spread = _mean_and_spread(rays, seen & (distance[None, :] <= 0.65 * radii[:, None])[:, None, :])
     ring = (distance[None, :] >= radii[:, None] + 1.4) & (distance[None, :] <= radii[:, None] + 3.2)
+    usable = _usable(seen, radii + 3.2)
     by_angle = (rays * ring[:, None, :]).sum(axis=2) / np.maximum(ring.sum(axis=1), 1)[:, None]
+    by_angle = np.where(usable, by_angle, 1e6 * np.arange(1.0, len(_ANGLES) + 1))
     base, noise = _densest_half(by_angle)
-    return _Measured(radii, hu, base, (hu - base) * signs, spread, by_angle - base[:, None], noise)
+    return _Measured(radii, hu, base, (hu - base) * signs, spread, by_angle - base[:, None], noise, usable)
 
 
 def _densest_half(values: Floats) -> tuple[Floats, Floats]:
@@ -182,8 +204,11 @@ def _mean_and_spread(rays: Floats, inner: NDArray[np.bool_]) -> tuple[Floats, Fl
     """Area-weighted mean inside, and the standard deviation of the sectors' means."""
     distance = np.arange(rays.shape[2]) * _STEP_MM
     weight = inner * (distance + 0.25 * _STEP_MM)
-    by_angle = (rays * weight[:, None, :]).sum(axis=2) / weight.sum(axis=1)[:, None]
-    return by_angle.mean(axis=1), by_angle.std(axis=1)
+    area = weight.sum(axis=2)
+    by_angle = (rays * weight).sum(axis=2) / np.maximum(area, 1e-9)
+    share = area / np.maximum(area.sum(axis=1), 1e-9)[:, None]
+    mean = (by_angle * share).sum(axis=1)
+    return mean, np.sqrt((share * (by_angle - mean[:, None]) ** 2).sum(axis=1))
 
 
 def _merged(centres: Floats, signs: Floats) -> tuple[Floats, Floats]:

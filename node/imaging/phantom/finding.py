@@ -26,9 +26,8 @@ def find(volume: Volume, scene: Scene, phantoms: tuple[PhantomModel, ...]) -> Ph
     """
     rows = scene.rod_rows
     ways = [way for row in rows for way in candidates(row, phantoms)]
-    good = [way for way in ways if way.complete and not way.problems]
-    chosen = _only(good or [way for way in ways if way.complete], volume, rows)
-    if chosen is None:
+    chosen = _only(_believable(ways), volume, rows)
+    if chosen is None or not chosen.complete:
         raise _refusal(volume, rows, ways, phantoms)
     readings = _readings(volume, chosen)
     if readings is None:
@@ -36,6 +35,12 @@ def find(volume: Volume, scene: Scene, phantoms: tuple[PhantomModel, ...]) -> Ph
             f"Phantom {chosen.model.id} was found, but not all of its rods can be read.", _seen(volume, rows)
         )
     return PhantomFit(chosen.model, readings, _confidence(chosen), _story(chosen))
+
+
+def _believable(ways: list[Candidate]) -> list[Candidate]:
+    """Those whose calibration holds; else those whose calibration will be refused, if the phantom is not cut."""
+    good = [way for way in ways if not way.problems]
+    return good or [way for way in ways if way.complete and not way.row.slab.out_of_field]
 
 
 def _only(ways: list[Candidate], volume: Volume, rows: tuple[RodRow, ...]) -> Candidate | None:
@@ -64,7 +69,7 @@ def _only(ways: list[Candidate], volume: Volume, rows: tuple[RodRow, ...]) -> Ca
 def _refusal(
     volume: Volume, rows: tuple[RodRow, ...], ways: list[Candidate], phantoms: tuple[PhantomModel, ...]
 ) -> PhantomNotFound | PhantomOutOfField | PhantomUnknown:
-    cut = [way for way in ways if not way.complete]
+    cut = [way for way in ways if not way.complete and not way.problems]
     if cut:
         best = min(cut, key=lambda way: way.line.rms_residual_hu)
         lost = [rod.name for rod, there in zip(best.model.rods, best.inside, strict=True) if not there]
@@ -73,7 +78,7 @@ def _refusal(
             {**_seen(volume, rows), "phantom": best.model.id, "rods_outside": lost},
         )
     real = [row for row in rows if is_phantom(row)]
-    if any(any(row.slab.cut) for row in real):
+    if any(row.slab.out_of_field for row in real):
         return PhantomOutOfField("The scan field cuts a phantom's slab; not all rods are seen.", _seen(volume, real))
     if real:
         return PhantomUnknown(

@@ -36,8 +36,10 @@ class Candidate:
     """Of each rod, in the model's order."""
     seen: tuple[bool, ...]
     """False: predicted from the pitch of the others."""
+    measured: tuple[bool, ...]
+    """False: wholly outside the scan field."""
     inside: tuple[bool, ...]
-    """False: outside the scan field."""
+    """False: cut by the scan field, or outside it."""
     mirrored: bool
     line: Line
     problems: tuple[str, ...]
@@ -62,13 +64,13 @@ def candidates(row: RodRow, models: tuple[PhantomModel, ...]) -> list[Candidate]
     for model in models:
         ways = [way for way in _ways(row, model) if not judge(way.line, *_fitted(way), LOOSE)]
         if ways:
-            found.append(min(ways, key=lambda way: (not way.complete, bool(way.problems), way.line.rms_residual_hu)))
+            found.append(min(ways, key=lambda way: (bool(way.problems), not way.complete, way.line.rms_residual_hu)))
     return found
 
 
 def _fitted(way: Candidate) -> tuple[list[RodModel], Floats]:
-    """Rods (those inside the field, then the base plate) and HU that went into a candidate's line."""
-    return _standards(way.row, way.model, way.s_mm, way.inside)
+    """Rods (those of which any is seen, then the base plate) and HU that went into a candidate's line."""
+    return _standards(way.row, way.model, way.s_mm, way.measured)
 
 
 def _ways(row: RodRow, model: PhantomModel) -> Iterator[Candidate]:
@@ -115,13 +117,14 @@ def _positions(places: Floats, s_seen: Floats, count: int, model: PhantomModel) 
 def _candidate(row: RodRow, model: PhantomModel, s: Floats, seen: set[int], mirrored: bool) -> Candidate | None:
     inside = []
     for index, position in enumerate(s):
-        state = True if index in seen else _room_for(row, float(position))
+        state = _whole(row, float(position)) if index in seen else _room_for(row, float(position))
         if state is None:
             return None
         inside.append(state)
     flags = tuple(inside)
     places = tuple(float(v) for v in s)
-    rods, hu = _standards(row, model, places, flags)
+    measured = tuple(index in seen or state for index, state in enumerate(inside))
+    rods, hu = _standards(row, model, places, measured)
     if len(rods) < 2:
         return None
     line = fit_line(rods, hu, np.full(len(rods), _GUESSED_NOISE_HU))
@@ -130,11 +133,18 @@ def _candidate(row: RodRow, model: PhantomModel, s: Floats, seen: set[int], mirr
         row,
         places,
         tuple(i in seen for i in range(len(s))),
+        measured,
         flags,
         mirrored,
         line,
         tuple(judge(line, rods, hu, STRICT)),
     )
+
+
+def _whole(row: RodRow, s: float) -> bool:
+    """Whether the whole of a rod that is seen lies in the scan field."""
+    rod = next(rod for rod in row.rods if rod.s_mm == s)
+    return bool(np.isfinite(row.patch.disc(s, rod.t_mm, row.radius_mm)).all())
 
 
 def _room_for(row: RodRow, s: float) -> bool | None:
@@ -150,12 +160,12 @@ def _room_for(row: RodRow, s: float) -> bool | None:
 
 
 def _standards(
-    row: RodRow, model: PhantomModel, s_mm: tuple[float, ...], inside: tuple[bool, ...]
+    row: RodRow, model: PhantomModel, s_mm: tuple[float, ...], measured: tuple[bool, ...]
 ) -> tuple[list[RodModel], Floats]:
-    """The model's rods in the field with their HU in the average, and the base plate where it is a standard."""
+    """The model's rods that are measured with their HU in the average, and the base plate where it is a standard."""
     by_place = {rod.s_mm: rod.hu for rod in row.rods}
     rods, hu = [], []
-    for rod, s, there in zip(model.rods, s_mm, inside, strict=True):
+    for rod, s, there in zip(model.rods, s_mm, measured, strict=True):
         if there:
             rods.append(rod)
             hu.append(by_place.get(s, float("nan")))

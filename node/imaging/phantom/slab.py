@@ -31,30 +31,37 @@ class Slab:
     """How many of its two faces are seen as straight lines parallel to the row."""
     cut: tuple[bool, bool]
     """Whether the scan field ends before the slab does, on the side of small and of large s."""
+    face_outside: bool = False
+    """Whether the scan field ends before the slab does across its thickness."""
+
+    @property
+    def out_of_field(self) -> bool:
+        """Whether any part of it is known to lie outside the scan field."""
+        return any(self.cut) or self.face_outside
 
 
 def find_slab(patch: Patch, rods: Sequence[tuple[float, float]]) -> Slab | None:
     """Return the slab that holds the rods, given as (s, radius); ``None`` when no one material does.
 
-    Straight faces parallel to the row are what no organ has: two rods need both, more rods one.
+    Straight faces parallel to the row are what no organ has: two rods need both, more rods one. A face outside the
+    scan field counts for two rods as one.
     """
     radius = float(np.median([r for _, r in rods]))
     base = _base_between(patch, rods)
     if base is None:
         return None
     ends, cut = _ends_along(patch, rods, base, radius)
-    lower, lower_flat = _face(patch, rods, ends, base, -1)
-    upper, upper_flat = _face(patch, rods, ends, base, 1)
-    faces = int(lower_flat) + int(upper_flat)
-    if faces < (2 if len(rods) == 2 else 1):
+    lower = _face(patch, rods, ends, base, -1)
+    upper = _face(patch, rods, ends, base, 1)
+    faces = [face for face in (lower, upper) if face.flat]
+    beyond = [face for face in (lower, upper) if face.outside]
+    if not faces or (len(rods) == 2 and len(faces) + len(beyond) < 2):
         return None
-    if not lower_flat:
-        lower = -upper
-    if not upper_flat:
-        upper = -lower
-    if min(-lower, upper) < radius - 0.5:
+    nearest = min(face.depth_mm for face in faces)
+    if nearest < radius - 0.5:
         return None
-    return Slab(base, ends, (lower, upper), faces, cut)
+    low, high = (face.depth_mm if face.flat else nearest for face in (lower, upper))
+    return Slab(base, ends, (-low, high), len(faces), cut, bool(beyond))
 
 
 def _clear_of(s_mm: Floats, rods: Sequence[tuple[float, float]], margin: float) -> NDArray[np.bool_]:
@@ -106,18 +113,31 @@ def _runs_out(outward: Floats) -> bool:
     return bool(unknown.any()) and not air[: int(unknown.argmax())].any()
 
 
+@dataclass(frozen=True, slots=True)
+class _Face:
+    """One side of the slab along its normal."""
+
+    depth_mm: float
+    flat: bool
+    outside: bool
+    """The scan field ends before the slab does."""
+
+
 def _face(
     patch: Patch, rods: Sequence[tuple[float, float]], ends: tuple[float, float], base: float, sign: int
-) -> tuple[float, bool]:
-    """Where the slab ends along its normal, on one side, and whether it does so along a straight line."""
+) -> _Face:
+    """Find where the slab ends along its normal, on one side, and whether it does so along a straight line."""
     columns = np.flatnonzero((patch.s_mm > ends[0] + 2) & (patch.s_mm < ends[1] - 2) & _clear_of(patch.s_mm, rods, 1.0))
     outward = patch.t_mm * sign
     order = np.argsort(outward)[np.sort(outward) > 0]
     if len(columns) == 0:
-        return sign * MAX_HALF_THICKNESS_MM, False
-    other = ~(np.abs(patch.hu[order][:, columns] - base) < 2 * BASE_TOLERANCE_HU)
+        return _Face(MAX_HALF_THICKNESS_MM, False, False)
+    profiles = patch.hu[order][:, columns]
+    other = ~(np.abs(profiles - base) < 2 * BASE_TOLERANCE_HU)
     reached = np.where(other.any(axis=0), other.argmax(axis=0), len(order) - 1)
+    outside = np.isnan(profiles[reached, np.arange(len(columns))])
     depth = outward[order][reached]
     typical = float(np.median(depth))
-    flat = float(np.mean(np.abs(depth - typical) <= 1.5)) >= MIN_FLAT_PART and typical <= MAX_HALF_THICKNESS_MM
-    return sign * typical, flat
+    straight = ~outside & (np.abs(depth - typical) <= 1.5)
+    flat = float(straight.mean()) >= MIN_FLAT_PART and typical <= MAX_HALF_THICKNESS_MM
+    return _Face(typical, flat, float(outside.mean()) > 1 - MIN_FLAT_PART)

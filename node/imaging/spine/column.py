@@ -2,19 +2,32 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import ndimage
 
 from node.domain.volume import Volume
 from node.imaging.spine.canal import GRID_MM, Canal
 from node.imaging.spine.curve import OUTSIDE, Curve, Floats, curve_through, smoothed, straighten
+from node.imaging.spine.outline import BONE_RANGE_HU, Expected, Outline, body_outline, hollow_centre
 
 STEP_MM = 1.0
 EXTEND_MM = 14.0
 """The curve is followed this far beyond the traced canal: bodies are tilted against the slices."""
+U_MM, V_MM = np.arange(-40.0, 41.0, 2.0), np.arange(-64.0, 21.0, 2.0)
+TUBE_STEP_MM = 2.0
+EVERY = 3
+"""Samples of the tube between outlines: one every 6 mm."""
+HALF_SLAB = 8
+"""Samples of the tube above and below a section that fill it."""
+NEIGHBOURS = 4
+"""Outlines on either side that steady each other."""
+CLEAR_HU = 60.0
+"""Contrast of an outline from which on it is wholly trusted."""
+FLATTEST, DEEPEST = 0.58, 1.1
+"""Depth of bodies as a part of their width."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -31,123 +44,99 @@ class Column:
     """(n,): how sharply the outline stands out."""
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class _Section:
+    """A plane across the canal, filled over a vertebra's height."""
+
+    s_mm: float
+    image: NDArray[np.float32]
+    known: float
+    """Part of it that is in the scan."""
+
+
 def follow(volume: Volume, canal: Canal) -> Column:
     """Outline the bodies across the canal every 6 mm and lay a smooth curve through their centres."""
     s = np.arange(len(canal.points), dtype=np.float64) * GRID_MM
     line, _ = smoothed(s, canal.points, 6.0)
-    tube = curve_through(line, np.array([0.0, 1.0, 0.0]), 2.0, 14.0, EXTEND_MM)
-    u, v = np.arange(-40.0, 41.0, 2.0), np.arange(-64.0, 21.0, 2.0)
-    across = straighten(volume, tube, u, v)
-    at = np.arange(0, len(tube.s_mm), 3)
-    sections = [_solid(across, int(i)) for i in at]
-    outlines = [outline(image, u, v) for image, _ in sections]
-    trust = np.array(
-        [known**2 * np.clip(o.contrast / CLEAR_HU, 0.02, 1.0) for (_, known), o in zip(sections, outlines, strict=True)]
-    )
-    centres = np.array([o.centre for o in outlines])
-    middle = _steady(centres, trust)
-    middle, _ = smoothed(tube.s_mm[at], middle, 12.0, trust)
-    offset = np.stack([np.interp(tube.s_mm, tube.s_mm[at], middle[:, a]) for a in range(2)], axis=1)
-    bodies = tube.points + offset[:, :1] * tube.left + offset[:, 1:] * tube.posterior
-    hollow = np.array([hollow_centre(image, u, v) for image, _ in sections])
-    hollow, _ = smoothed(tube.s_mm[at], _steady(hollow, trust), 10.0, trust)
-    inner = np.stack([np.interp(tube.s_mm, tube.s_mm[at], hollow[:, a]) for a in range(2)], axis=1)
-    canal_line = tube.points + inner[:, :1] * tube.left + inner[:, 1:] * tube.posterior
+    tube = curve_through(line, np.array([0.0, 1.0, 0.0]), TUBE_STEP_MM, 14.0, EXTEND_MM)
+    sections = _sections(volume, tube)
+    outlines, trust = _outlines(sections)
+    at = np.array([section.s_mm for section in sections])
+    middle = _steady(np.array([o.centre for o in outlines]), trust)
+    bodies = _moved(tube, at, smoothed(at, middle, 12.0, trust)[0])
+    hollow = _steady(np.array([hollow_centre(section.image, U_MM, V_MM) for section in sections]), trust)
+    canal_line = _moved(tube, at, smoothed(at, hollow, 10.0, trust)[0])
     to_canal, _ = smoothed(tube.s_mm, canal_line - bodies, 16.0)
     curve = curve_through(bodies, to_canal, STEP_MM, 12.0, 0.0)
-    part, source = curve.s_mm / curve.s_mm[-1], tube.s_mm[at] / tube.s_mm[-1]
-    sizes = [
-        np.interp(part, source, _steady(np.array(x)[:, None], trust)[:, 0])
-        for x in ([o.width for o in outlines], [o.depth for o in outlines], [o.contrast for o in outlines])
-    ]
-    return Column(curve, canal_line, sizes[0], sizes[1], sizes[2])
+    sizes = _steady(np.array([(o.width, o.depth, o.contrast) for o in outlines]), trust)
+    part = curve.s_mm / curve.s_mm[-1] * tube.s_mm[-1]
+    width, depth, contrast = (np.interp(part, at, sizes[:, column]) for column in range(3))
+    return Column(curve, canal_line, width, depth, contrast)
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Outline:
-    """Closed outline of a body in a plane across the canal: u to the left, v to the back, mm from the canal."""
-
-    centre: Floats
-    width: float
-    depth: float
-    contrast: float
-    polygon: Floats
-    """(m, 2)."""
-
-
-ANGLES = np.deg2rad(np.arange(0.0, 360.0, 7.5))
-RADII = np.arange(6.0, 34.0, 1.0)
-HOLLOW_RADII = np.arange(1.0, 15.0, 1.0)
-RING_HU = 100.0
-"""The ring about the canal exceeds what is in it by this much."""
-BENDING = 12.0
-HALF_SLAB = 8
-"""Samples of the tube (2 mm) above and below a section that fill it."""
-NEIGHBOURS = 4
-"""Outlines (6 mm apart) on either side that steady each other."""
-CLEAR_HU = 60.0
-"""Contrast of an outline from which on it is wholly trusted."""
-BONE_RANGE_HU = (40.0, 600.0)
-"""Only bone has edges here: lung, fat and muscle count alike."""
-CANAL_FRONT_MM = -4.0
-"""No body reaches behind it (v, from the middle of the canal)."""
+def _sections(volume: Volume, tube: Curve) -> list[_Section]:
+    across = straighten(volume, tube, U_MM, V_MM)
+    sections = []
+    for i in range(0, len(across), EVERY):
+        slab = across[max(0, i - HALF_SLAB) : i + HALF_SLAB + 1]
+        image, known = _filled(slab)
+        near = known[: len(V_MM) // 2 + 8, len(U_MM) // 4 : -len(U_MM) // 4]
+        sections.append(_Section(float(tube.s_mm[i]), image, float(near.mean() / (2 * HALF_SLAB + 1))))
+    return sections
 
 
-def outline(image: NDArray[np.float32], u: Floats, v: Floats) -> Outline:
-    """Brightest-to-dark closed edge around the body in front of the canal, by two laps of dynamic programming."""
-    centre = np.array([0.0, -24.0])
-    for _ in range(3):
-        x = centre[0] + RADII * np.cos(ANGLES)[:, None]
-        y = centre[1] + RADII * np.sin(ANGLES)[:, None]
-        where = [(y - v[0]) / (v[1] - v[0]), (x - u[0]) / (u[1] - u[0])]
-        rays = np.clip(ndimage.map_coordinates(image, where, order=1, mode="nearest"), *BONE_RANGE_HU)
-        inside = ndimage.uniform_filter1d(rays, 3, axis=1, origin=1)
-        outside = np.roll(ndimage.uniform_filter1d(rays, 5, axis=1, origin=-2), -1, axis=1)
-        cost = outside - inside
-        cost[:, -2:] = 0
-        cost[y > CANAL_FRONT_MM] += 400
-        chosen = closed_path(cost)
-        radius = RADII[chosen]
-        polygon = centre + np.stack([radius * np.cos(ANGLES), radius * np.sin(ANGLES)], axis=1)
-        centre = polygon_centroid(polygon)
-    contrast = -float(cost[np.arange(len(cost)), chosen].mean())
-    width, depth = np.ptp(polygon, axis=0)
-    return Outline(centre, float(width), float(depth), contrast, polygon)
+def _filled(slab: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.intp]]:
+    """The 85th percentile over a vertebra's height, in which its endplates fall, and how many samples were known.
+
+    What lies beyond the scan counts as soft tissue.
+    """
+    ordered = np.sort(slab, axis=0)
+    known = (ordered > OUTSIDE + 1).sum(0)
+    rank = len(ordered) - known + 0.85 * np.maximum(known - 1, 0)
+    row = np.minimum(rank.astype(int), len(ordered) - 1)
+    image = np.take_along_axis(ordered, row[None], axis=0)[0]
+    image[known == 0] = BONE_RANGE_HU[0]
+    return image, known
 
 
-def hollow_centre(image: NDArray[np.float32], u: Floats, v: Floats) -> Floats:
-    """Centre (u, v) of the hollow in the ring of bone about the origin, by rays to the ring."""
-    centre = np.zeros(2)
-    for _ in range(3):
-        x = centre[0] + HOLLOW_RADII * np.cos(ANGLES)[:, None]
-        y = centre[1] + HOLLOW_RADII * np.sin(ANGLES)[:, None]
-        where = [(y - v[0]) / (v[1] - v[0]), (x - u[0]) / (u[1] - u[0])]
-        rays = ndimage.map_coordinates(image, where, order=1, mode="nearest")
-        wall = rays > np.median(rays[:, :4]) + RING_HU
-        reach = HOLLOW_RADII[np.where(wall.any(1), wall.argmax(1), len(HOLLOW_RADII) - 1)]
-        ring = np.stack([reach * np.cos(ANGLES), reach * np.sin(ANGLES)], axis=1)
-        centre = np.clip(centre + polygon_centroid(ring), -8.0, 8.0)
-    return centre
+def _outlines(sections: Sequence[_Section]) -> tuple[list[Outline], Floats]:
+    """Outlines of all sections and how far each is trusted; the second round expects what the first found overall."""
+    first = [body_outline(section.image, U_MM, V_MM) for section in sections]
+    expected = _expected(first, _trust(sections, first))
+    second = [body_outline(section.image, U_MM, V_MM, e) for section, e in zip(sections, expected, strict=True)]
+    return second, _trust(sections, second)
 
 
-def closed_path(cost: Floats) -> NDArray[np.intp]:
-    """Cheapest radius index for every angle of (angles, radii), neighbours within three steps, ends meeting."""
-    angles, radii = cost.shape
-    index = np.arange(radii)
-    gap = (index[:, None] - index[None]).astype(float)
-    bend = np.where(np.abs(gap) > 3, 1e6, BENDING * gap**2)
-    total, came = np.zeros(radii), []
-    for lap in range(2 * angles):
-        options = total[None] + bend
-        best = options.argmin(1)
-        total = options[index, best] + cost[lap % angles]
-        came.append(best)
-    at = int(total.argmin())
-    path = np.zeros(2 * angles, np.intp)
-    for lap in range(2 * angles - 1, -1, -1):
-        path[lap] = at
-        at = int(came[lap][at])
-    return np.roll(path[angles // 2 : angles // 2 + angles], angles // 2)
+def _trust(sections: Sequence[_Section], outlines: Sequence[Outline]) -> Floats:
+    known = np.array([section.known for section in sections])
+    contrast = np.array([outline.contrast for outline in outlines])
+    trust: Floats = known**2 * np.clip(contrast / CLEAR_HU, 0.02, 1.0)
+    return trust
+
+
+def _expected(outlines: Sequence[Outline], trust: Floats) -> list[Expected]:
+    """Size and place that change smoothly along the column, whatever single outlines say."""
+    found = np.array([(o.centre[0], o.centre[1] + 0.5 * o.depth, o.width, o.depth) for o in outlines])
+    trend = np.stack([_trend(found[:, column], trust) for column in range(4)], axis=1)
+    expected = []
+    for u, back, width, depth in trend:
+        width = float(np.clip(width, 18.0, 60.0))
+        depth = float(np.clip(depth, FLATTEST * width, DEEPEST * width))
+        expected.append(Expected(float(u), float(back - 0.5 * depth), width, depth))
+    return expected
+
+
+def _trend(values: Floats, trust: Floats) -> Floats:
+    """Parabola through values along the column that outliers do not pull (iteratively reweighted, Cauchy)."""
+    x = np.linspace(-1.0, 1.0, len(values))
+    basis = np.stack([np.ones_like(x), x, x**2][: 1 if len(x) < 6 else 3], axis=1)
+    fit = np.full(len(values), float(np.median(values)))
+    for _ in range(12):
+        off = values - fit
+        scale = max(1.5 * float(np.median(np.abs(off))), 1.0)
+        weight = np.sqrt(trust / (1 + (off / scale) ** 2))[:, None]
+        fit = basis @ np.linalg.lstsq(weight * basis, weight[:, 0] * values, rcond=None)[0]
+    return fit
 
 
 def _steady(values: Floats, trust: Floats) -> Floats:
@@ -162,25 +151,8 @@ def _steady(values: Floats, trust: Floats) -> Floats:
     return result
 
 
-def polygon_centroid(polygon: Floats) -> Floats:
-    """Centre of area of a closed polygon (m, 2)."""
-    base = polygon.mean(0)
-    a, b = polygon - base, np.roll(polygon - base, -1, axis=0)
-    cross = a[:, 0] * b[:, 1] - b[:, 0] * a[:, 1]
-    centroid: Floats = base + ((a + b) * cross[:, None]).sum(0) / (3 * cross.sum())
-    return centroid
-
-
-def _solid(across: NDArray[np.float32], i: int) -> tuple[NDArray[np.float32], float]:
-    """A body's filled cross-section: the 85th percentile over a vertebra's height, in which its endplates fall.
-
-    With the part of it that is in the scan. Voxels beyond the scan count as soft tissue.
-    """
-    slab = np.sort(across[max(0, i - HALF_SLAB) : i + HALF_SLAB + 1], axis=0)
-    known = (slab > OUTSIDE + 1).sum(0)
-    rank = len(slab) - known + 0.85 * np.maximum(known - 1, 0)
-    row = np.minimum(rank.astype(int), len(slab) - 1)
-    filled = np.take_along_axis(slab, row[None], axis=0)[0]
-    filled[known == 0] = BONE_RANGE_HU[0]
-    v, u = known.shape
-    return filled, float(known[: v // 2 + 8, u // 4 : -u // 4].mean() / (2 * HALF_SLAB + 1))
+def _moved(tube: Curve, at: Floats, offset: Floats) -> Floats:
+    """Points of the tube moved to the left and back by offsets (n, 2) given at some lengths."""
+    u, v = (np.interp(tube.s_mm, at, offset[:, column])[:, None] for column in range(2))
+    moved: Floats = tube.points + u * tube.left + v * tube.posterior
+    return moved

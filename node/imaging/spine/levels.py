@@ -20,8 +20,10 @@ from node.imaging.spine.ribs import Reach
 Floats = NDArray[np.float64]
 AnchorName = Literal["ribs", "sacrum", "first-rib"]
 
-MOST = 0.99
-"""No name is ever surer than this."""
+Agreement = Literal["agree", "single", "conflict", "none"]
+
+MOST: Mapping[Agreement, float] = {"agree": 0.99, "single": 0.90, "conflict": 0.85, "none": 0.85}
+"""No name is ever surer than this: one way of counting alone may be misled as its likelihood does not know."""
 BLIND = 1 / 30
 TELLING = 0.6
 """An anchor that alone puts L1 nowhere with at least this probability is silent."""
@@ -107,8 +109,9 @@ def name(signs: Sequence[Signs], whole: Sequence[bool] | None = None) -> Naming:
     }
     probability = _normalised(prior + np.sum(list(evidence.values()), axis=0))
     names = _likeliest(probability, hypotheses)
-    sure = tuple(min(MOST, _chance(probability, hypotheses, i, level)) for i, level in enumerate(names))
     anchors, agreement = _anchors(evidence, prior, hypotheses, signs, names)
+    most = MOST[agreement]
+    sure = tuple(min(most, _chance(probability, hypotheses, i, level)) for i, level in enumerate(names))
     nearest = min(range(len(names)), key=lambda i: abs(_rank(names[i]) - _rank("L1")))
     pairs = sum(is_rib(s.reach[0]) and is_rib(s.reach[1]) for s in signs)
     seen = [any(w and p.level in ("L1", "L2") for w, p in zip(whole, h.places, strict=True)) for h in hypotheses]
@@ -249,7 +252,7 @@ def lung_log_likelihood(sign: Signs, place: Place) -> float:
     if sign.lung is None:
         return 0.0
     table = _LUNG.get(place.level, _LUNG[place.level[0]])
-    return 0.6 * float(np.log(table[0 if sign.lung < 0.03 else 1 if sign.lung < 0.3 else 2]))
+    return 0.5 * float(np.log(table[0 if sign.lung < 0.03 else 1 if sign.lung < 0.3 else 2]))
 
 
 def _likelihood(signs: Sequence[Signs], hypotheses: Sequence[Hypothesis], of: LogLikelihood) -> Floats:
@@ -283,7 +286,7 @@ def _anchors(
     hypotheses: Sequence[Hypothesis],
     signs: Sequence[Signs],
     names: Sequence[str],
-) -> tuple[tuple[Anchor, ...], Literal["agree", "single", "conflict", "none"]]:
+) -> tuple[tuple[Anchor, ...], Agreement]:
     """What each way of counting says alone, and whether they put L1 in the same place."""
     where = np.array([h.first_lumbar for h in hypotheses])
     anchors, places = [], []

@@ -110,7 +110,7 @@ def _advance(
     place = {n: np.array(c) * GRID_MM for n, c in zip(usable, centres, strict=True)}
     taken = set()
     for track in list(active):
-        near = np.unique(labels[_spread(track.voxels)])
+        near = _labels_near(labels, track.voxels)
         options = [int(n) for n in near if n in place]
         if not options:
             track.lost += 1
@@ -127,7 +127,7 @@ def _advance(
     for n in usable:
         if n not in taken:
             voxels = labels == n
-            cut = bool((ndimage.binary_dilation(voxels, np.ones((5, 5))) & ~outside).any()) or _at_end(voxels)
+            cut = _leaves(voxels, outside)
             active.append(Track(here, cut, [place[n]], [peak[n]], inner_mm=here, voxels=voxels))
 
 
@@ -141,8 +141,12 @@ def _outer(around: Surroundings, plane: int, planes: NDArray[np.intp]) -> NDArra
     return both
 
 
-def _at_end(voxels: NDArray[np.bool_]) -> bool:
-    return bool(voxels[:2].any() or voxels[-2:].any())
+def _leaves(voxels: NDArray[np.bool_], known: NDArray[np.bool_]) -> bool:
+    """Whether the bone may go on outward or downward where nothing is known; ribs do not go on upward."""
+    below = np.zeros_like(voxels)
+    below[1:] = voxels[:-1]
+    below[2:] |= voxels[:-2]
+    return bool(((voxels | below) & ~known).any() or voxels[-2:].any())
 
 
 def _reach(
@@ -180,10 +184,14 @@ def _begins_as_bone(track: Track) -> float:
     return track.begins_mm - GRID_MM * (int(dark[-1]) + 1)
 
 
-def _spread(section: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """Where bone may go on in the next section: 4 mm up, 2 mm down, 4 mm to front and back."""
-    spread: NDArray[np.bool_] = ndimage.binary_dilation(section, _STEP)
-    return spread
+def _labels_near(labels: NDArray[np.int32], section: NDArray[np.bool_]) -> NDArray[np.int32]:
+    """What lies where bone may go on in the next section: 4 mm up, 2 mm down, 4 mm to front and back."""
+    rows, columns = (np.flatnonzero(section.any(axis=axis)) for axis in (1, 0))
+    box = (
+        slice(max(0, int(rows[0]) - 2), int(rows[-1]) + 3),
+        slice(max(0, int(columns[0]) - 2), int(columns[-1]) + 3),
+    )
+    return np.unique(labels[box][ndimage.binary_dilation(section[box], _STEP)])
 
 
 _STEP = np.array([*[[1, 1, 1, 1, 1]] * 4, [0, 0, 0, 0, 0]], bool)

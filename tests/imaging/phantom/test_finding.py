@@ -140,6 +140,22 @@ def test_rods_cut_by_the_scan_field_are_named(padding: int | None) -> None:
     assert caught.value.evidence["phantom"] == MINDWAYS.id
 
 
+def test_rods_cut_from_below_are_not_read() -> None:
+    scanner = replace(SCANNER, matrix=156, padding_hu=-2048)
+    scene = build(recipe(MINDWAYS, scanner=scanner, centre_mm=(17.0, 0.0)))
+
+    with pytest.raises(PhantomOutOfField):
+        find(scene)
+
+
+def test_a_cut_phantom_is_not_taken_for_a_smaller_one() -> None:
+    scanner = replace(SCANNER, matrix=180, padding_hu=-2048)
+    scene = build(recipe(BMAS, scanner=scanner, pose=Pose(shift_left=118.0), body_half_mm=(85.0, 140.0)))
+
+    with pytest.raises(PhantomOutOfField):
+        find(scene, (NOMINAL, MODELS["siemens-osteo-nominal"], MODELS["ha-slab-4pt-nominal"]))
+
+
 def test_two_phantoms_on_the_couch_are_refused() -> None:
     lower = build(recipe(MINDWAYS))
     upper = build(recipe(BMAS, pose=Pose(prone=True), slab=Slab(base_hu=30.0)))
