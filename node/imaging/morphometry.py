@@ -83,7 +83,7 @@ def _deformity(vertebra: Vertebra, vertebrae: Sequence[Vertebra]) -> Deformity:
     others = [other for other in vertebrae if other is not vertebra and _measurable(other)]
     expected_posterior = _expected_posterior(vertebra.level, others)
     crush = 1.0 - heights.posterior_mm / expected_posterior if expected_posterior else 0.0
-    reference = expected_posterior if expected_posterior and crush > CRUSH_FROM else heights.posterior_mm
+    reference = _reference(heights, expected_posterior, crush)
     wedge = 1.0 - heights.anterior_mm / (reference * norm.wedge * _habit(others, _wedge_quotient))
     upright = max(0.5 * (heights.anterior_mm + reference), 0.5 * reference * (1.0 + 0.8 * norm.wedge))
     hollow = 1.0 - heights.middle_mm / (upright * CONCAVITY_NORM * _habit(others, _concavity_quotient))
@@ -95,6 +95,19 @@ def _deformity(vertebra: Vertebra, vertebrae: Sequence[Vertebra]) -> Deformity:
             _Loss("crush", crush, float(np.hypot(posterior, 0.5 * POSTERIOR_SD))),
         )
     )
+
+
+def _reference(heights: Heights, expected_mm: float | None, crush: float) -> float:
+    """Posterior height that the others are compared with: its own, steadied by what the neighbours suggest.
+
+    The two are weighed by their variances; a body that is low at the back too is compared with its neighbours alone.
+    """
+    if expected_mm is None:
+        return heights.posterior_mm
+    if crush > CRUSH_FROM:
+        return expected_mm
+    own, near = heights.standard_errors_mm[2] ** -2, (POSTERIOR_SD * expected_mm) ** -2
+    return (own * heights.posterior_mm + near * expected_mm) / (own + near)
 
 
 @dataclass(frozen=True, slots=True)

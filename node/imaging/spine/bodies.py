@@ -196,7 +196,7 @@ def _heights(shape: BodyShape, slice_mm: float) -> Heights:
     upper, lower = (_front_and_back(shape, ZETA * side > 0.3) for side in (1.0, -1.0))
     points: list[Point] = []
     lengths, errors = [], []
-    for part, seen_at in ((0.06, 0.12), (0.56, 0.56), (0.96, 0.89)):
+    for part, seen_at in ((0.06, 0.16), (0.56, 0.56), (0.96, 0.83)):
         ends, variance = [], READING_ERROR_MM**2 + (SLICE_ERROR_PER_MM2 * slice_mm**3) ** 2
         for surface, (front, back) in ((shape.superior, upper), (shape.inferior, lower)):
             y = front + part * (back - front)
