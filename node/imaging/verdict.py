@@ -14,7 +14,7 @@ from node.domain.settings import CategoryLimits, LevelLimits
 from node.domain.spine import LevelAssignment, Vertebra, Voi
 from node.errors import LevelsAmbiguous, LevelsOutsideScan, PhantomOutOfField, VertebraNotMeasurable
 
-MAX_ROD_GAP_MM = 20.0
+MAX_ROD_GAP_MM = 10.0
 """A vertebra whose slices lie farther than this beyond the rods has no calibration of its own."""
 WITHHOLDING_CAUTIONS = frozenset({"contrast", "kvp", "uncalibrated-unit", "single-level"})
 """Cautions with which the 80 and 120 mg/cm³ limits are not valid: the category is withheld."""
