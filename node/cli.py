@@ -1,7 +1,4 @@
-"""The commands. The only module that prints.
-
-Exit status: 0 done; 1 nothing was measured, or the demo's report did not come back; 2 wrong usage or configuration.
-"""
+"""The commands. The only module that prints."""
 
 from __future__ import annotations
 
@@ -17,14 +14,18 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from node import app, log, show
+from node import app, log, report, show
 from node.config import Config, load
 from node.demo import walk
 from node.errors import ConfigError, NodeError
 from node.ledger import Ledger
 from node.ledger.states import State
 
-cli = typer.Typer(no_args_is_help=True, add_completion=False, help=__doc__, pretty_exceptions_enable=False)
+HELP = """Measure calibrated bone density in the CT studies that scanners send.
+
+Exit status: 0 done; 1 nothing was measured, or the demo's report did not come back; 2 wrong usage or configuration.
+"""
+cli = typer.Typer(no_args_is_help=True, add_completion=False, help=HELP, pretty_exceptions_enable=False)
 out = Console(soft_wrap=True, highlight=False, width=None if sys.stdout.isatty() else 160)
 err = Console(stderr=True, soft_wrap=True, highlight=False)
 
@@ -103,6 +104,8 @@ def _print_entry(entry: app.Measured | app.Ignored, *, kept: bool) -> None:
 def check(path: Annotated[Path | None, typer.Argument(help="Configuration file or its folder.")] = None) -> None:
     """Validate a configuration: every problem with file, key and remedy."""
     checked = load(path)
+    for rule in checked.rules:
+        report.load(checked.templates[rule.template])
     out.print(f"{checked.file}: good.", markup=False)
     out.print(
         f"  listens as {checked.receiver.ae_title} on {checked.receiver.bind}:{checked.receiver.port}", markup=False
