@@ -52,8 +52,14 @@ class Victim:
         self._process.send_signal(signal.SIGKILL)
         self._process.wait()
 
+    def _listening(self) -> bool:
+        with socket.socket() as probe:
+            return probe.connect_ex(("127.0.0.1", self.port)) == 0
+
     def stop(self) -> int:
+        """Ask it to end, once it listens: before, it cannot be asked. Returns its exit status."""
         assert self._process is not None
+        wait_until(self._listening, 60)
         self._process.terminate()
         return self._process.wait(timeout=30)
 
