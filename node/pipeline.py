@@ -128,6 +128,7 @@ def _judge(found: Findings, standard: _Standard, column: SpineMap, settings: Mea
     except StudyRefused as refused:
         refusal = refusal or refused
     cautions = verdict.cautions(found.header, standard.calibration, mean_levels, settings.category)
+    cautions += verdict.naming_caution(column.assignment)
     if refusal is not None or standard.calibration is None:
         return replace(found, refusal=_as_value(refusal), cautions=cautions)
     densities = {

@@ -55,7 +55,7 @@ class CategoryLimits:
 class LevelLimits:
     """When a name is believed."""
 
-    min_confidence: float = 0.7
+    min_confidence: float = 0.8
     """Below it the study is refused as ambiguous."""
     min_confidence_in_conflict: float = 0.9
     """The same when two ways of counting put L1 in different places (transitional vertebrae; one spine in six)."""

@@ -93,6 +93,18 @@ def select_levels(vois: Mapping[str, Voi], limits: LevelLimits) -> tuple[str, ..
     return tuple(suitable)
 
 
+SURE_OF_LEVELS = 0.9
+"""Below this confidence the reader is told that the names may be off by one."""
+
+
+def naming_caution(assignment: LevelAssignment) -> tuple[Caution, ...]:
+    """Return the warning that names may be off by one, where they may."""
+    if assignment.confidence >= SURE_OF_LEVELS:
+        return ()
+    sentence = f"The levels may be off by one: L1 is L1 with a probability of {assignment.confidence:.2f}."
+    return (Caution("levels-unsure", sentence),)
+
+
 def cautions(
     header: InstanceHeader, calibration: Calibration | None, mean_levels: Sequence[str], limits: CategoryLimits
 ) -> tuple[Caution, ...]:

@@ -148,3 +148,8 @@ def test_a_cemented_vertebra_has_no_density() -> None:
 def test_a_measurable_vertebra_outside_the_mean_says_so() -> None:
     marked = verdict.mark({"L3": BoneDensity("L3", 100.0, 5.0, True, None)}, ("L1",))
     assert (marked["L3"].included_in_mean, marked["L3"].exclusion_reason) == (False, "not-a-target-level")
+
+
+@pytest.mark.parametrize(("confidence", "codes"), [(0.85, ["levels-unsure"]), (0.95, [])])
+def test_the_reader_is_told_when_names_may_be_off_by_one(confidence: float, codes: list[str]) -> None:
+    assert [caution.code for caution in verdict.naming_caution(assigned(confidence))] == codes
