@@ -92,7 +92,7 @@ def table(outcomes: Sequence[Outcome]) -> str:
         f"| measured | {len(measured)} |",
         f"| of these with a wrong level | {sum(one.misnamed for one in measured)} |",
         f"| of these with a wrong phantom | {sum(one.wrong_phantom for one in measured)} |",
-        f"| error of the mean, median | {np.median(error):.1f} mg/cm³ |",
+        f"| error of the mean where the levels are right, median | {np.median(error):.1f} mg/cm³ |",
         f"| error of the mean, 95th percentile | {np.percentile(error, 95):.1f} mg/cm³ |",
         f"| error of the mean, largest | {error.max():.1f} mg/cm³ |",
         f"| mean signed error | {np.mean([one.error_mg_cm3 for one in right]):+.2f} mg/cm³ |",
