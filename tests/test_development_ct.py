@@ -21,7 +21,7 @@ from node.report import SrSummary, summary
 from tests import running
 from tests.shared_data import truth, unpacked
 
-pytestmark = [pytest.mark.shared_data, pytest.mark.peer, pytest.mark.xdist_group("development-ct")]
+pytestmark = [pytest.mark.shared_data, pytest.mark.peer]
 
 MEASURABLE = ("abdomen_m50", "chest_f66", "cap_f74_fracture", "rolled_bmas", "scoliosis", "contrast")
 REFUSALS = {

@@ -18,7 +18,7 @@ from node.synthetic.presets import presets
 from node.synthetic.truth import SyntheticCase
 from tests import running
 
-pytestmark = [pytest.mark.peer, pytest.mark.xdist_group("end-to-end")]
+pytestmark = [pytest.mark.peer]
 RULES = """
 [[rules]]
 name = "trunk"

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
 from node.domain.findings import Refusal
 from node.domain.instance import Series
 from node.domain.phantom import PhantomModel
+from node.domain.prior import PriorResult
+from node.domain.quality import Quality
 from node.domain.settings import MeasurementSettings
 
 
@@ -35,6 +37,10 @@ class MeasureJob:
     """Whether a refusal is sent to the PACS as an SR that says so."""
     out_dir: Path
     provenance: Provenance
+    quality: Quality = field(default_factory=Quality)
+    """What the record of calibrations knows about the scanner."""
+    priors: tuple[PriorResult, ...] = ()
+    """Earlier results of the patient, oldest first."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,30 @@
+"""Earlier results of the same patient, as read from their reports."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import date
+
+from node.domain.phantom import Material
+
+
+@dataclass(frozen=True, slots=True)
+class PriorResult:
+    """One earlier measurement. ``level_centres_lps_mm`` serves to keep the naming of levels."""
+
+    study_date: date
+    study_instance_uid: str
+    sop_instance_uid: str
+    """Of its report."""
+    material: Material
+    mean_vbmd_mg_cm3: float | None
+    mean_levels: tuple[str, ...]
+    vbmd_mg_cm3: Mapping[str, float] = field(default_factory=dict)
+    """By level."""
+    phantom: str | None = None
+    """Its id."""
+    asynchronous: bool = False
+    kvp: float | None = None
+    heights_mm: Mapping[str, tuple[float, float, float]] = field(default_factory=dict)
+    """Anterior, middle and posterior, by level: by them a column is recognised and its naming kept."""
