@@ -38,6 +38,7 @@ def everything(
         _twice(raw, arrays),
         _references(raw, names),
         _senders(tables["node"], arrays["senders"]),
+        _tls(tables, arrays),
         _destinations(tables["node"], arrays["destinations"]),
         _limits(tables),
         _unreachable("scanners", arrays["scanners"]),
@@ -108,6 +109,24 @@ def _senders(node: Any, rows: Rows) -> Found:
             "senders are listed, but anybody is admitted.",
             "Set it to false, or remove the senders.",
         )
+
+
+def _tls(tables: Mapping[str, Any], arrays: Mapping[str, Rows]) -> Found:
+    node, tls = tables["node"], tables["tls"]
+    for key, other in (("certificate", "key"), ("key", "certificate")):
+        if getattr(tls, key) and not getattr(tls, other):
+            yield f"tls.{other}", f"is missing beside tls.{key}.", "Give both, or neither."
+    if tls.certificate is None:
+        if tls.port is not None:
+            yield "tls.port", "there is no certificate to listen with.", "Give tls.certificate and tls.key."
+        for index, sender in arrays["senders"]:
+            if sender.answer_tls:
+                yield f"senders[{index}].answer_tls", "there is no certificate.", "Give tls.certificate and tls.key."
+    if tls.port == node.port:
+        yield "tls.port", "is also node.port.", "TLS needs a port of its own; 2762 is registered for it."
+    for index, sender in arrays["senders"]:
+        if sender.tls_only and tls.port is None:
+            yield f"senders[{index}].tls_only", "the node does not listen for TLS.", "Give tls.port."
 
 
 def _destinations(node: Any, rows: Rows) -> Found:

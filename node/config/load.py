@@ -29,6 +29,7 @@ from node.domain.settings import (
     ReceiverSettings,
     RetryPolicy,
     Sender,
+    TlsSettings,
     UncertaintySettings,
     VoiShape,
     WorkSettings,
@@ -183,7 +184,10 @@ def _config(
         state=state,
         database=environment.get(DATABASE_VARIABLE) or node["database"] or f"sqlite:///{state / 'node.sqlite'}",
         receiver=ReceiverSettings(
-            **receiver, spool=spool, senders=tuple(Sender(**row.model_dump()) for row in arrays["senders"])
+            **receiver,
+            spool=spool,
+            senders=tuple(Sender(**row.model_dump()) for row in arrays["senders"]),
+            tls=_tls(tables["tls"].model_dump(), file.parent),
         ),
         assembly=AssemblySettings(node["quiet_period_s"], node["sweep_interval_s"]),
         work=WorkSettings(**{key: value for key, value in measure.items() if key != "phantoms"}),
@@ -201,6 +205,13 @@ def _config(
         default_phantoms=measure["phantoms"] or tuple(phantoms),
         templates=templates,
     )
+
+
+def _tls(values: dict[str, Any], base: Path) -> TlsSettings | None:
+    if values["certificate"] is None:
+        return None
+    paths = {key: _path(values[key], base) if values[key] else None for key in ("certificate", "key", "authorities")}
+    return TlsSettings(**(values | paths))
 
 
 def _destination(row: Table) -> Destination:

@@ -31,6 +31,7 @@ from node.domain.settings import (
     ReceiverSettings,
     RetryPolicy,
     Sender,
+    TlsSettings,
     UncertaintySettings,
     VoiShape,
     WorkSettings,
@@ -84,17 +85,33 @@ NODE = table(
     },
     fields_of(
         ReceiverSettings,
-        omit=("ae_title", "port", "spool", "senders"),
+        omit=("ae_title", "port", "spool", "senders", "tls"),
         bind=Annotated[str, AfterValidator(_bindable)],
         max_associations=Annotated[int, Field(ge=1, le=1000)],
         network_timeout_s=Positive,
         disk_reserve_mb=NotNegative,
+        disk_watermark=Annotated[float, Field(gt=0, le=1)],
+        max_object_mb=Positive,
     ),
     fields_of(AssemblySettings, quiet_period_s=NotNegative, sweep_interval_s=Positive),
 )
 SENDER = table(
     "sender",
-    fields_of(Sender, name=Slug, ae_title=AeTitle | None, host=Annotated[str, AfterValidator(_network)] | None),
+    fields_of(
+        Sender,
+        name=Slug,
+        ae_title=AeTitle | None,
+        host=Annotated[str, AfterValidator(_network)] | None,
+        called_ae_title=AeTitle | None,
+        answer_ae_title=AeTitle | None,
+        answer_host=Annotated[str, AfterValidator(_host)] | None,
+        answer_port=Port | None,
+    ),
+)
+TLS = table(
+    "tls",
+    fields_of(TlsSettings, omit=("certificate", "key", "authorities"), port=Port | None),
+    {"certificate": (Text | None, None), "key": (Text | None, None), "authorities": (Text | None, None)},
 )
 RETRY = table(
     "retry",
@@ -168,6 +185,7 @@ UNCERTAINTY = table("uncertainty", fields_of(UncertaintySettings, relative=Fract
 
 TABLES: dict[str, type[Table]] = {
     "node": NODE,
+    "tls": TLS,
     "measure": MEASURE,
     "calibration": CALIBRATION,
     "voi": VOI,

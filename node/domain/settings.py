@@ -93,6 +93,34 @@ class Sender:
     ae_title: str | None = None
     host: str | None = None
     """Address or network (192.0.2.7, 192.0.2.0/24)."""
+    called_ae_title: str | None = None
+    """By which it calls the node; ``None``: the node's own."""
+    tls_only: bool = False
+    """Whether it is admitted at the TLS port alone."""
+    answer_ae_title: str | None = None
+    """The AE that takes storage commitment results, where it is another one than stores; ``None``: ``ae_title``."""
+    answer_host: str | None = None
+    """Where that AE listens; ``None``: the address that asked."""
+    answer_port: int | None = None
+    """``None``: results go over the association that asked, and nowhere else."""
+    answer_tls: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class TlsSettings:
+    """DICOM over TLS (PS3.15 annex B, the profiles that follow BCP 195)."""
+
+    certificate: Path
+    """Of this node, PEM, with its intermediates."""
+    key: Path
+    """Its private key, PEM, not encrypted."""
+    authorities: Path | None = None
+    """PEM bundle of those whose certificates are trusted; ``None``: the system's."""
+    client_certificates: bool = True
+    """Whether who connects must show a certificate."""
+    minimum_version: Literal["1.2", "1.3"] = "1.2"
+    port: int | None = None
+    """TCP port of the TLS listener; ``None``: TLS only towards destinations."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,6 +139,11 @@ class ReceiverSettings:
     """An association without traffic for this long is aborted."""
     disk_reserve_mb: float = 1024.0
     """Below this much free space objects are answered A700 (out of resources)."""
+    disk_watermark: float = 0.95
+    """Above this part of the disk in use, new associations are rejected as transient: scanners try again."""
+    max_object_mb: float = 4096.0
+    """An object larger than this ends its association: a length that lies must not fill the memory."""
+    tls: TlsSettings | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,6 +12,8 @@ from typing import Any
 
 from node.domain.job import MeasureJob, MeasureOutcome
 from node.ledger import arrivals, jobs, shipments, status, studies
+from node.ledger.commitments import CommitmentBook
+from node.ledger.configs import ConfigBook
 from node.ledger.database import Database
 from node.ledger.records import (
     Arrival,
@@ -24,6 +26,7 @@ from node.ledger.records import (
     Shipment,
     StudyRecord,
 )
+from node.ledger.senders import SenderBook
 from node.ledger.states import State
 
 
@@ -33,6 +36,9 @@ class Ledger:
     def __init__(self, url: str, clock: Callable[[], float] = time.time) -> None:
         self._database = Database(url)
         self._clock = clock
+        self.senders = SenderBook(self._database, clock)
+        self.commitments = CommitmentBook(self._database, clock)
+        self.configs = ConfigBook(self._database, clock)
 
     def close(self) -> None:
         """Close the database."""
