@@ -23,6 +23,7 @@ from node.domain.job import MeasureJob, MeasureOutcome, Provenance
 from node.errors import MeasurementFailed, StudyRefused
 from node.intake import Assembly, Plan, Receiver, Routes
 from node.ledger import Ledger
+from node.standing import Standing
 from node.workflow import Engine
 
 _log = log.get(__name__)
@@ -95,7 +96,7 @@ class Node:
         self.config = config
         config.state.mkdir(parents=True, exist_ok=True)
         self.ledger = Ledger(config.database)
-        in_force = routes(config)
+        self._routes = routes(config)
         self.deliverer = Deliverer(self.ledger, config.destinations, config.receiver.ae_title)
         self.engine = Engine(
             config.work,
@@ -104,11 +105,13 @@ class Node:
             "node.pipeline:run",
             on_finished=lambda _job: self.deliverer.wake(),
         )
-        self.assembly = Assembly(self.ledger, config.assembly, lambda: in_force, self.engine.start_job)
+        self.assembly = Assembly(self.ledger, config.assembly, lambda: self._routes, self.engine.start_job)
         self.receiver = Receiver(config.receiver, self.ledger)
+        self.standing = Standing(config, self.ledger, self._apply)
 
     def start(self) -> None:
         """Resume what was interrupted, then open the door."""
+        self.standing.start()
         self.engine.start()
         self.deliverer.start()
         self.assembly.start()
@@ -117,12 +120,21 @@ class Node:
 
     def stop(self) -> None:
         """Close the door, then let go of the work; what is under way is resumed at the next start."""
+        self.standing.stop()
         self.receiver.stop()
         self.assembly.stop()
         self.deliverer.stop()
         self.engine.stop()
         self.ledger.close()
         _log.info("stopped")
+
+    def _apply(self, config: Config) -> None:
+        """Put another configuration in force: each part exchanges one reference."""
+        self.config = config
+        self.deliverer.configure(config.destinations)
+        self._routes = routes(config)
+        self.assembly.configure(config.assembly)
+        self.receiver.configure(config.receiver)
 
 
 def serve(config: Config, started: Callable[[Node], None] | None = None) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 import tomllib
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
@@ -81,15 +82,47 @@ def locate(path: Path | None = None, environment: Mapping[str, str] = os.environ
 def load(path: Path | None = None, environment: Mapping[str, str] = os.environ) -> Config:
     """Read and check the configuration. Raises ``ConfigError`` with every problem found."""
     file = locate(path, environment)
-    raw = _toml(file)
+    return _loaded(file, _toml(file), file, environment)
+
+
+def load_with(rules: Path, path: Path | None = None, environment: Mapping[str, str] = os.environ) -> Config:
+    """Read a configuration with the tables of another file, such as ``[[rules]]``, in place of its own.
+
+    Raises ``ConfigError``; problems are those of ``rules``.
+    """
+    file = locate(path, environment)
+    load(path, environment)
+    return _loaded(file, {**_toml(file), **_toml(rules)}, rules, environment)
+
+
+def load_node(path: Path | None = None, environment: Mapping[str, str] = os.environ) -> Config:
+    """Read the ``[node]`` table alone, whatever is wrong with the rest: enough to find the ledger.
+
+    Raises ``ConfigError`` where even that is broken.
+    """
+    file = locate(path, environment)
+    try:
+        raw = _toml(file)
+    except ConfigError:
+        if not file.is_file():
+            raise
+        section = re.search(
+            r"^\[node\][^\n]*\n(?:(?!\s*\[)[^\n]*\n?)*", file.read_text("utf-8", "replace"), re.MULTILINE
+        )
+        raw = _parsed(file, section[0] if section else "")
+    return _loaded(file, {"node": raw.get("node", {})}, file, environment)
+
+
+def _loaded(file: Path, raw: Mapping[str, Any], named: Path, environment: Mapping[str, str]) -> Config:
+    """The configuration of ``raw``, as if it stood in ``file``; problems name the file ``named``."""
     found: list[Problem] = []
-    tables = _tables(raw, str(file), found)
-    arrays = {name: _array(raw, name, str(file), found) for name in ARRAYS}
+    tables = _tables(raw, str(named), found)
+    arrays = {name: _array(raw, name, str(named), found) for name in ARRAYS}
     files = phantom_files(_folders(file, "config", "phantoms"))
     phantoms = load_phantoms(files.values(), found)
     templates = _templates(file)
     names = check.Names.of(raw, phantoms=files, templates=templates)
-    found += check.everything(str(file), raw, tables, arrays, names)
+    found += check.everything(str(named), raw, tables, arrays, names)
     if found:
         raise ConfigError(tuple(found))
     return _config(
@@ -104,7 +137,7 @@ def load(path: Path | None = None, environment: Mapping[str, str] = os.environ) 
 
 def _toml(file: Path) -> dict[str, Any]:
     try:
-        return tomllib.loads(file.read_text(encoding="utf-8"))
+        return _parsed(file, file.read_text(encoding="utf-8"))
     except FileNotFoundError:
         problem = Problem(
             str(file), "", "there is no such file.", "Give --config FILE, or copy the shipped config/node.toml."
@@ -113,9 +146,15 @@ def _toml(file: Path) -> dict[str, Any]:
         problem = Problem(str(file), "", f"cannot be read: {error.strerror}.", "Check owner and permissions.")
     except UnicodeDecodeError:
         problem = Problem(str(file), "", "is not UTF-8 text.", "Save it as UTF-8.")
+    raise ConfigError((problem,))
+
+
+def _parsed(file: Path, text: str) -> dict[str, Any]:
+    try:
+        return tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         problem = Problem(str(file), "", f"is not TOML: {error}.", "Text needs quotes, true and false are lower case.")
-    raise ConfigError((problem,))
+        raise ConfigError((problem,)) from error
 
 
 def _tables(raw: Mapping[str, Any], file: str, found: list[Problem]) -> dict[str, Any]:

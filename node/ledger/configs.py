@@ -16,7 +16,7 @@ config_versions = sa.Table(
     sa.Column("number", sa.Integer, primary_key=True),
     sa.Column("digest", sa.String(64), nullable=False, index=True),
     sa.Column("at", sa.Float, nullable=False),
-    sa.Column("origin", sa.String(64), nullable=False),  # "start", "file", "rollback to 3", "sender approved"
+    sa.Column("origin", sa.String(64), nullable=False),  # "start", "file", "as version 3"
     sa.Column("files", sa.JSON, nullable=False),  # text by name, relative to the configuration's folder
 )
 
@@ -47,6 +47,8 @@ class ConfigBook:
             last = connection.execute(sa.select(table).order_by(table.c.number.desc()).limit(1)).first()
             if last is not None and last.digest == digest and last.files == dict(files):
                 return int(last.number)
+            if origin == "file":
+                origin = _returned_to(connection, digest, files) or origin
             values = {"digest": digest, "at": now, "origin": origin, "files": dict(files)}
             number = connection.execute(table.insert().values(**values)).inserted_primary_key[0]  # type: ignore[index]
             history.note(connection, now, None, "config-in-force", number=number, digest=digest, origin=origin)
@@ -62,3 +64,11 @@ class ConfigBook:
         with self._database.read() as connection:
             rows = connection.execute(sa.select(config_versions).order_by(config_versions.c.number)).all()
         return [ConfigVersion(row.number, row.digest, row.at, row.origin, row.files) for row in rows]
+
+
+def _returned_to(connection: sa.Connection, digest: str, files: Mapping[str, str]) -> str | None:
+    """Say which earlier version this is again."""
+    table = config_versions
+    query = sa.select(table.c.number, table.c.files).where(table.c.digest == digest).order_by(table.c.number.desc())
+    number = next((row.number for row in connection.execute(query) if row.files == dict(files)), None)
+    return None if number is None else f"as version {number}"

@@ -15,6 +15,7 @@ from node.ledger import arrivals, jobs, shipments, status, studies
 from node.ledger.commitments import CommitmentBook
 from node.ledger.configs import ConfigBook
 from node.ledger.database import Database
+from node.ledger.decisions import DecisionBook
 from node.ledger.records import (
     Arrival,
     Attempt,
@@ -39,6 +40,7 @@ class Ledger:
         self.senders = SenderBook(self._database, clock)
         self.commitments = CommitmentBook(self._database, clock)
         self.configs = ConfigBook(self._database, clock)
+        self.decisions = DecisionBook(self._database)
 
     def close(self) -> None:
         """Close the database."""
