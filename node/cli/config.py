@@ -9,9 +9,8 @@ import typer
 from rich.table import Table
 
 from node import standing
-from node.cli.console import ConfigOption, cli, ledger, out
-from node.config import Config
-from node.config.load import load_node
+from node.cli.console import ConfigOption, cli, ledger_at, out
+from node.config.load import whereabouts
 from node.config.versions import bundle, differences, put_back, validate
 from node.errors import ConfigError, NodeError
 from node.ledger.configs import ConfigVersion
@@ -27,8 +26,8 @@ def history(
     config: ConfigOption = None, as_json: Annotated[bool, typer.Option("--json", help="Machine-readable.")] = False
 ) -> None:
     """List every configuration that came into force; the last is in force now."""
-    settings, problem = _usable(config)
-    with ledger(settings) as opened:
+    file, database = whereabouts(config)
+    with ledger_at(database) as opened:
         versions = opened.configs.all()
     if as_json:
         keys = ("number", "digest", "at", "origin")
@@ -40,22 +39,23 @@ def history(
         current = "in force" if one is versions[-1] else ""
         table.add_row(str(one.number), since, one.digest[:12], one.origin, current)
     out.print(table)
-    if problem is not None:
-        out.print(f"{settings.file} on disk is refused, and version {versions[-1].number} stays:", markup=False)
-        for one_problem in problem.problems:
-            out.print(f"  {one_problem}", markup=False)
-    elif settings.digest != versions[-1].digest:
-        out.print(f"{settings.file} on disk is another one: no running node has taken it over yet.", markup=False)
+    try:
+        if versions and standing.read(config).digest != versions[-1].digest:
+            out.print(f"{file} on disk is another one: no running node has taken it over yet.", markup=False)
+    except ConfigError as error:
+        out.print(f"{file} on disk is refused, and what is in force stays:", markup=False)
+        for problem in error.problems:
+            out.print(f"  {problem}", markup=False)
 
 
 @config_commands.command()
 def diff(old: Number = None, new: Number = None, config: ConfigOption = None) -> None:
     """Show what changed: from OLD to NEW; without NEW to the file on disk; without OLD from what is in force."""
-    settings, _ = _usable(config)
-    with ledger(settings) as opened:
+    file, database = whereabouts(config)
+    with ledger_at(database) as opened:
         versions = opened.configs.all()
     before = _version(versions, old)
-    after = (_version(versions, new).files, f"version-{new}") if new is not None else (bundle(settings.file), "on-disk")
+    after = (_version(versions, new).files, f"version-{new}") if new is not None else (bundle(file), "on-disk")
     lines = list(differences(before.files, after[0], (f"version-{before.number}", after[1])))
     for line in lines:
         style = {"+": "green", "-": "red", "@": "cyan"}.get(line[:1])
@@ -69,21 +69,13 @@ def rollback(
     number: Annotated[int, typer.Argument(help="The version to return to.")], config: ConfigOption = None
 ) -> None:
     """Put the files of a version back in place of those on disk; a running node reads them again within seconds."""
-    settings, _ = _usable(config)
-    with ledger(settings) as opened:
+    file, database = whereabouts(config)
+    with ledger_at(database) as opened:
         version = _version(opened.configs.all(), number)
     validate(version.files)
-    for line in put_back(settings.file, version.files):
+    for line in put_back(file, version.files):
         out.print(line, markup=False)
     out.print(f"Version {number} is on disk again. A running node takes it over within seconds.")
-
-
-def _usable(path: ConfigOption) -> tuple[Config, ConfigError | None]:
-    """Return the configuration on disk; while that is broken, enough of one to find the ledger, and what is wrong."""
-    try:
-        return standing.read(path), None
-    except ConfigError as error:
-        return load_node(path), error
 
 
 def _version(versions: list[ConfigVersion], number: int | None) -> ConfigVersion:

@@ -41,7 +41,9 @@ def try_(
     if as_json:
         out.print_json(data=[_rehearsed(one) for one in found])
         return
-    table = Table("series", "was", "would be", "because", box=None, pad_edge=False)
+    table = Table(box=None, pad_edge=False)
+    for heading in ("series", "was", "would be", "because"):
+        table.add_column(heading, overflow="fold")
     for one in found:
         if one.changed or show_all:
             mark = "→" if one.changed else ""

@@ -17,7 +17,7 @@ from pydantic import ValidationError
 from node.config import check
 from node.config.phantoms import load_phantoms, phantom_files
 from node.config.rules import Rule, Scanner
-from node.config.schema import ARRAYS, TABLES
+from node.config.schema import ARRAYS, DEFAULT_STATE, TABLES
 from node.config.tables import Table, problems, suggestion
 from node.domain.phantom import PhantomModel
 from node.domain.settings import (
@@ -95,10 +95,10 @@ def load_with(rules: Path, path: Path | None = None, environment: Mapping[str, s
     return _loaded(file, {**_toml(file), **_toml(rules)}, rules, environment)
 
 
-def load_node(path: Path | None = None, environment: Mapping[str, str] = os.environ) -> Config:
-    """Read the ``[node]`` table alone, whatever is wrong with the rest: enough to find the ledger.
+def whereabouts(path: Path | None = None, environment: Mapping[str, str] = os.environ) -> tuple[Path, str]:
+    """Return the configuration file and the URL of the ledger, whatever else is wrong with the file.
 
-    Raises ``ConfigError`` where even that is broken.
+    Raises ``ConfigError`` where the ``[node]`` table is no TOML by itself.
     """
     file = locate(path, environment)
     try:
@@ -106,11 +106,17 @@ def load_node(path: Path | None = None, environment: Mapping[str, str] = os.envi
     except ConfigError:
         if not file.is_file():
             raise
-        section = re.search(
-            r"^\[node\][^\n]*\n(?:(?!\s*\[)[^\n]*\n?)*", file.read_text("utf-8", "replace"), re.MULTILINE
-        )
+        text = file.read_text("utf-8", "replace")
+        section = re.search(r"^\[node\][^\n]*\n(?:(?!\s*\[)[^\n]*\n?)*", text, re.MULTILINE)
         raw = _parsed(file, section[0] if section else "")
-    return _loaded(file, {"node": raw.get("node", {})}, file, environment)
+    node = raw.get("node")
+    known = {key: value for key, value in node.items() if isinstance(value, str)} if isinstance(node, dict) else {}
+    state = _path(environment.get(STATE_VARIABLE) or known.get("state") or DEFAULT_STATE, file.parent)
+    return file, environment.get(DATABASE_VARIABLE) or known.get("database") or _sqlite(state)
+
+
+def _sqlite(state: Path) -> str:
+    return f"sqlite:///{state / 'node.sqlite'}"
 
 
 def _loaded(file: Path, raw: Mapping[str, Any], named: Path, environment: Mapping[str, str]) -> Config:
@@ -221,7 +227,7 @@ def _config(
         file=file,
         digest=_digest(tables, arrays, phantoms, templates),
         state=state,
-        database=environment.get(DATABASE_VARIABLE) or node["database"] or f"sqlite:///{state / 'node.sqlite'}",
+        database=environment.get(DATABASE_VARIABLE) or node["database"] or _sqlite(state),
         receiver=ReceiverSettings(
             **receiver,
             spool=spool,
