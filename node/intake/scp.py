@@ -48,6 +48,9 @@ UNCOMPRESSED = TRANSFER_SYNTAXES[:2]
 _NEGOTIATION_S = 30.0
 """Longest wait for an association request after the connection was opened."""
 
+_BACKLOG = 128
+"""Connections that wait to be taken; beyond it the system lets a scanner wait for a second and more."""
+
 _log = log.get(__name__)
 
 
@@ -126,13 +129,14 @@ class Receiver:
             *tuning.handlers(self._settings.network_timeout_s, int(self._settings.max_object_mb * 1e6)),
         ]
         address = (self._settings.bind, port)
-        server = entity.start_server(
+        server: Any = entity.start_server(
             address,
             block=False,
             evt_handlers=handlers,
             ssl_context=cast(Any, tuning.LazyHandshake(context)) if secure else None,
         )
-        self._servers.append(cast(ThreadedAssociationServer, server))
+        server.socket.listen(_BACKLOG)
+        self._servers.append(server)
         _log.info("listening", ae_title=self._settings.ae_title, port=self._port(-1), tls=secure)
 
     def _entity(self) -> AE:

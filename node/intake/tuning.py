@@ -136,7 +136,7 @@ def _on_pdu(event: evt.Event, largest_object_bytes: int) -> None:
     acknowledge(wrapper.socket)
     if message is not None and message.data_set is not None and message.data_set.tell() > largest_object_bytes:
         _log.warning("object-too-large", limit_mb=largest_object_bytes / 1e6)
-        wrapper.socket.shutdown(socket.SHUT_RDWR)
+        wrapper.socket.close()  # with data unread: the peer sees a reset
 
 
 def acknowledge(connection: socket.socket) -> None:
