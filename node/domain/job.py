@@ -23,6 +23,19 @@ class Provenance:
 
 
 @dataclass(frozen=True, slots=True)
+class Predecessor:
+    """A structured report about fewer instances of the same series, that this job's report replaces (PS3.3 C.17.2)."""
+
+    kind: str
+    """Of what it is: "sr" is the bone-density report."""
+    study_instance_uid: str
+    series_instance_uid: str
+    """Of the report."""
+    sop_class_uid: str
+    sop_instance_uid: str
+
+
+@dataclass(frozen=True, slots=True)
 class MeasureJob:
     """Measure one series. Plain data, so that it crosses a process border."""
 
@@ -41,6 +54,8 @@ class MeasureJob:
     """What the record of calibrations knows about the scanner."""
     priors: tuple[PriorResult, ...] = ()
     """Earlier results of the patient, oldest first."""
+    predecessors: tuple[Predecessor, ...] = ()
+    """Reports about the series as it was before late instances came: this job's name them as predecessors."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +67,7 @@ class OutgoingObject:
     sop_instance_uid: str
     kind: Literal["sagittal", "sr"]
     order: int
+    series_instance_uid: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,6 +16,7 @@ from node.ledger.commitments import CommitmentBook
 from node.ledger.configs import ConfigBook
 from node.ledger.database import Database
 from node.ledger.decisions import DecisionBook
+from node.ledger.lineage import LineageBook
 from node.ledger.records import (
     Arrival,
     Attempt,
@@ -41,6 +42,7 @@ class Ledger:
         self.commitments = CommitmentBook(self._database, clock)
         self.configs = ConfigBook(self._database, clock)
         self.decisions = DecisionBook(self._database)
+        self.lineage = LineageBook(self._database)
 
     def close(self) -> None:
         """Close the database."""

@@ -45,6 +45,7 @@ series = sa.Table(
     sa.Column("state_since", sa.Float, nullable=False),
     sa.Column("rule", sa.String(128)),
     sa.Column("job_id", sa.String(64)),  # the current one
+    sa.Column("variants", sa.Integer, nullable=False, server_default="0"),  # other bytes under known UIDs, kept beside
     sa.Index("series_by_arrival", "last_received_at"),
 )
 
@@ -112,6 +113,7 @@ outputs = sa.Table(
     sa.Column("path", sa.Text, nullable=False),
     sa.Column("kind", sa.String(16), nullable=False),
     sa.Column("order", sa.Integer, nullable=False),
+    sa.Column("series_instance_uid", _UID),  # of the object itself
 )
 
 deliveries = sa.Table(
