@@ -155,3 +155,39 @@ class WorkSettings:
     time_limit_s: float = 300.0
     memory_limit_mb: float = 6144.0
     attempts: int = 2
+
+
+@dataclass(frozen=True, slots=True)
+class QualitySettings:
+    """Quality assurance of the scanners: limits, intervals, validities."""
+
+    interval_days: float = 30.0
+    """Between QA scans. Published drift is 0.5 to 2.3 HU a year (PMC6682570): 0.2 HU a month. 0: no reminder."""
+    reminder_interval_h: float = 24.0
+    """How often an overdue QA scan is logged again."""
+    baseline_scans: int = 10
+    """QA scans that mean and standard deviation are taken from, before anything is judged."""
+    sd_limit: float = 3.0
+    """Control limits: mean ± so many standard deviations (Shewhart)."""
+    cusum_k: float = 0.5
+    """Slack of the cumulative sums in standard deviations: half of the shift to be found, one (Page 1954)."""
+    cusum_h: float = 5.0
+    """Decision limit of the cumulative sums in standard deviations (Montgomery: 4 or 5)."""
+    min_sd_density_mg_cm3: float = 0.5
+    """A standard deviation from a few scans may be too small by luck; ESP inserts repeat to 0.36 to 0.86 mg/cm³."""
+    min_sd_slope_percent: float = 0.3
+    """The same for the slope of the calibration, as a part of its mean."""
+    min_sd_intercept_hu: float = 0.5
+    """The same for HU: of zero density, and of an insert scanned without a calibration phantom."""
+    withhold_when_out_of_control: bool = True
+    """Whether results of a scanner out of control are not classified."""
+    asynchronous_validity_days: float = 180.0
+    """Between the last QA scan and the patient's: at 2.3 HU a year about 1 HU of drift."""
+    asynchronous_scans: int = 10
+    """A stored calibration is the mean of at most so many QA scans, the last ones."""
+    asynchronous_slope_percent: float = 2.0
+    """Stated standard uncertainty of a borrowed slope: ESP errors of 1.4 to 6.7 % (Wang 2017) are two of these."""
+    asynchronous_intercept_hu: float = 2.0
+    """Stated standard uncertainty of borrowed HU: the patient is not the size of the QA phantom."""
+    cross_calibration_validity_days: float = 365.0
+    """A cross-calibration is repeated at least yearly."""
