@@ -5,7 +5,7 @@ from __future__ import annotations
 import sqlalchemy as sa
 
 VERSION = 1
-"""Raised with every change of the tables; a ledger of another version is not opened."""
+"""Raised when tables change in a way that older software cannot live with; additions do not count (see ``layout``)."""
 
 metadata = sa.MetaData()
 
@@ -45,6 +45,7 @@ series = sa.Table(
     sa.Column("state_since", sa.Float, nullable=False),
     sa.Column("rule", sa.String(128)),
     sa.Column("job_id", sa.String(64)),  # the current one
+    sa.Index("series_by_arrival", "last_received_at"),
 )
 
 instances = sa.Table(
