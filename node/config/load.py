@@ -26,6 +26,7 @@ from node.domain.settings import (
     Destination,
     LevelLimits,
     MeasurementSettings,
+    QualitySettings,
     ReceiverSettings,
     RetryPolicy,
     Sender,
@@ -67,6 +68,9 @@ class Config:
     """Those of a scanner that is not listed."""
     templates: Mapping[str, Path]
     """Report templates by name."""
+    quality: QualitySettings
+    qa_phantoms: tuple[str, ...]
+    """Ids of the QA phantoms that a scan without a patient may show."""
 
 
 def locate(path: Path | None = None, environment: Mapping[str, str] = os.environ) -> Path:
@@ -89,6 +93,7 @@ def load(path: Path | None = None, environment: Mapping[str, str] = os.environ) 
     templates = _templates(file)
     names = check.Names.of(raw, phantoms=files, templates=templates)
     found += check.everything(str(file), raw, tables, arrays, names)
+    found += check.kinds(str(file), raw, {name: one.kind for name, one in phantoms.items()})
     if found:
         raise ConfigError(tuple(found))
     return _config(
@@ -173,7 +178,7 @@ def _config(
     templates: Mapping[str, Path],
     environment: Mapping[str, str],
 ) -> Config:
-    node, measure = tables["node"].model_dump(), tables["measure"].model_dump()
+    node, measure, qa = (tables[name].model_dump() for name in ("node", "measure", "qa"))
     state = _path(environment.get(STATE_VARIABLE) or node["state"], file.parent)
     spool = _path(node["spool"], state) if node["spool"] else state / "spool"
     receiver = {key: node[key] for key in ReceiverSettings.__dataclass_fields__ if key in node and key != "spool"}
@@ -198,8 +203,10 @@ def _config(
         scanners=tuple(arrays["scanners"]),
         rules=tuple(arrays["rules"]),
         phantoms=phantoms,
-        default_phantoms=measure["phantoms"] or tuple(phantoms),
+        default_phantoms=measure["phantoms"] or tuple(name for name, one in phantoms.items() if one.kind != "qa"),
         templates=templates,
+        quality=QualitySettings(**{key: value for key, value in qa.items() if key != "phantoms"}),
+        qa_phantoms=qa["phantoms"] or tuple(name for name, one in phantoms.items() if one.kind == "qa"),
     )
 
 

@@ -28,6 +28,7 @@ from node.domain.settings import (
     CategoryLimits,
     Destination,
     LevelLimits,
+    QualitySettings,
     ReceiverSettings,
     RetryPolicy,
     Sender,
@@ -165,6 +166,27 @@ CATEGORY = table(
     fields_of(CategoryLimits, normal_above_mg_cm3=Positive, osteoporosis_below_mg_cm3=Positive, kvp=Positive),
 )
 UNCERTAINTY = table("uncertainty", fields_of(UncertaintySettings, relative=Fraction, absolute_mg_cm3=NotNegative))
+QUALITY = table(
+    "qa",
+    {"phantoms": (Strings, ())},
+    fields_of(
+        QualitySettings,
+        interval_days=NotNegative,
+        reminder_interval_h=Positive,
+        baseline_scans=Annotated[int, Field(ge=3, le=100)],
+        sd_limit=Positive,
+        cusum_k=NotNegative,
+        cusum_h=Positive,
+        min_sd_density_mg_cm3=NotNegative,
+        min_sd_slope_percent=NotNegative,
+        min_sd_intercept_hu=NotNegative,
+        asynchronous_validity_days=NotNegative,
+        asynchronous_scans=Annotated[int, Field(ge=1, le=100)],
+        asynchronous_slope_percent=NotNegative,
+        asynchronous_intercept_hu=NotNegative,
+        cross_calibration_validity_days=NotNegative,
+    ),
+)
 
 TABLES: dict[str, type[Table]] = {
     "node": NODE,
@@ -174,6 +196,7 @@ TABLES: dict[str, type[Table]] = {
     "levels": LEVEL_LIMITS,
     "category": CATEGORY,
     "uncertainty": UNCERTAINTY,
+    "qa": QUALITY,
 }
 """``[name]``: each may be left out."""
 ARRAYS: dict[str, type[Table]] = {
