@@ -69,10 +69,8 @@ def kinds(file: str, raw: Mapping[str, Any], kind_of: Mapping[str, str]) -> list
         if kind_of.get(name) == "qa"
     ]
     for name in _texts(qa, "phantoms") if isinstance(qa, dict) else ():
-        if kind_of.get(name) == "calibration":
-            found.append(
-                Problem(file, "qa.phantoms", f'"{name}" is a calibration phantom.', 'QA phantoms say kind = "qa".')
-            )
+        if kind_of.get(name) == "patient":
+            found.append(Problem(file, "qa.phantoms", f'"{name}" is no QA phantom.', 'QA phantoms say kind = "qa".'))
     return found
 
 

@@ -182,8 +182,6 @@ QUALITY = table(
         min_sd_intercept_hu=NotNegative,
         asynchronous_validity_days=NotNegative,
         asynchronous_scans=Annotated[int, Field(ge=1, le=100)],
-        asynchronous_slope_percent=NotNegative,
-        asynchronous_intercept_hu=NotNegative,
         cross_calibration_validity_days=NotNegative,
     ),
 )

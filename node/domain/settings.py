@@ -179,15 +179,9 @@ class QualitySettings:
     """The same for the slope of the calibration, as a part of its mean."""
     min_sd_intercept_hu: float = 0.5
     """The same for HU: of zero density, and of an insert scanned without a calibration phantom."""
-    withhold_when_out_of_control: bool = True
-    """Whether results of a scanner out of control are not classified."""
     asynchronous_validity_days: float = 180.0
     """Between the last QA scan and the patient's: at 2.3 HU a year about 1 HU of drift."""
     asynchronous_scans: int = 10
     """A stored calibration is the mean of at most so many QA scans, the last ones."""
-    asynchronous_slope_percent: float = 2.0
-    """Stated standard uncertainty of a borrowed slope: ESP errors of 1.4 to 6.7 % (Wang 2017) are two of these."""
-    asynchronous_intercept_hu: float = 2.0
-    """Stated standard uncertainty of borrowed HU: the patient is not the size of the QA phantom."""
     cross_calibration_validity_days: float = 365.0
     """A cross-calibration is repeated at least yearly."""

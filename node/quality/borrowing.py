@@ -10,6 +10,7 @@ from collections.abc import Collection, Mapping, Sequence
 from datetime import date, timedelta
 
 import numpy as np
+from numpy.typing import NDArray
 
 from node.domain.phantom import Material
 from node.domain.quality import (
@@ -19,6 +20,7 @@ from node.domain.quality import (
     QualityRecord,
     RecordedScan,
     ScannerKey,
+    ScanRecord,
     StoredCalibration,
 )
 from node.domain.settings import QualitySettings
@@ -26,6 +28,10 @@ from node.errors import NodeError
 from node.quality.charts import resets_of
 from node.quality.standing import out_of_control
 
+MIN_SPREAD_SCANS = 5
+"""From fewer scans no spread is estimated."""
+USUAL_SLOPE_SPREAD, USUAL_INTERCEPT_SPREAD_HU = 0.005, 1.0
+"""Standard deviations between scans of one scanner: ESP inserts repeat to 0.5 %, water to about 1 HU."""
 MIN_CROSS_SE_MG_CM3 = 1.0
 """Stated least standard error of a cross-calibration: three inserts leave one degree of freedom to estimate it."""
 CROSS_SLOPES = (0.7, 1.3)
@@ -50,7 +56,7 @@ def quality_of(
     return Quality(
         stored(record, settings, key, kernel, on, phantoms) if asynchronous and broken is None else None,
         cross(record, key, on),
-        broken if settings.withhold_when_out_of_control else None,
+        broken,
     )
 
 
@@ -72,6 +78,7 @@ def stored(
         for scan in record.scans
         if scan.excluded is None
         and scan.record.kind == "qa"
+        and scan.record.qa_phantom is not None
         and scan.record.key == key
         and (key.kernel_class != "unknown" or (kernel is not None and scan.record.kernel == kernel))
         and scan.record.calibration_phantom in phantoms
@@ -104,9 +111,7 @@ def _mean(
         return None
     lines = np.array([(scan.record.sigma_ct, scan.record.beta_ct) for scan in scans], dtype=np.float64)
     sigma, beta = lines.mean(axis=0)
-    spread = np.cov(lines.T) if len(lines) > 2 else np.asarray(last.covariance or np.zeros((2, 2)))
-    stated = np.diag([(settings.asynchronous_slope_percent / 100 * sigma) ** 2, settings.asynchronous_intercept_hu**2])
-    c = np.asarray(spread + stated, dtype=np.float64)
+    c = np.cov(lines.T) if len(lines) >= MIN_SPREAD_SCANS else _expected_spread(last, float(sigma))
     return StoredCalibration(
         key,
         last.material,
@@ -118,6 +123,12 @@ def _mean(
         len(scans),
         f"{last.calibration_phantom} under {last.qa_phantom}",
     )
+
+
+def _expected_spread(last: ScanRecord, sigma: float) -> NDArray[np.float64]:
+    """Covariance where scans are too few to show it: that of the fit, and what repeated scans usually differ by."""
+    usual = np.diag([(USUAL_SLOPE_SPREAD * sigma) ** 2, USUAL_INTERCEPT_SPREAD_HU**2])
+    return np.asarray(usual + np.asarray(last.covariance or np.zeros((2, 2))), dtype=np.float64)
 
 
 def cross(record: QualityRecord, key: ScannerKey, on: date) -> CrossCalibration | None:

@@ -15,6 +15,8 @@ from node.domain.quality import InsertReading, QualityRecord, RecordedScan, Scan
 from node.domain.settings import QualitySettings
 from node.quality.control import Control, Limits, Point, Reset, control
 
+ALONE = "the phantom alone"
+"""In place of a QA phantom: a calibration phantom scanned by itself. Charted, never borrowed from."""
 SLOPE, INTERCEPT = "slope", "intercept"
 SLOPE_UNIT, INTERCEPT_UNIT, DENSITY_UNIT = "HU per mg/cm³", "HU", "mg/cm³"
 
@@ -55,8 +57,8 @@ def setups(record: QualityRecord) -> dict[Setup, list[RecordedScan]]:
     found: dict[Setup, list[RecordedScan]] = defaultdict(list)
     for scan in record.scans:
         one = scan.record
-        if scan.excluded is None and one.kind == "qa" and one.qa_phantom is not None:
-            found[Setup(one.key, one.qa_phantom, one.calibration_phantom)].append(scan)
+        if scan.excluded is None and one.kind == "qa":
+            found[Setup(one.key, one.qa_phantom or ALONE, one.calibration_phantom)].append(scan)
     return dict(sorted(found.items(), key=lambda item: (*_order(item[0].key), item[0].qa_phantom)))
 
 

@@ -1,24 +1,38 @@
 """Control charts of one quantity: mean ± 3 SD, and two cumulative sums for slow drift.
 
-Shewhart's limits find a step at once; the tabular cumulative sums (Page, Biometrika 1954; 41:100; Montgomery,
-Introduction to Statistical Quality Control, chapter on CUSUM) find what moves a little with every scan:
+Mean and SD come from a stated baseline of n scans. SD of few scans is uncertain, and so is their mean: the next value
+of a process that has not changed lies within mean ± t·s·√(1 + 1/n), with Student's t at the probability that 3 SD have
+in a known normal distribution. One unit of the chart is therefore
 
-    C⁺ = max(0, z − k + C⁺)    C⁻ = max(0, −z − k + C⁻)    z = (x − mean) / SD
+    u = s · t(n − 1) / 3 · √(1 + 1/n)        1.43 s for n = 10, 1.18 s for n = 20
 
-and an alarm when one of them exceeds h. With k = 0.5 and h = 5 and a known mean and SD the two sums give a false alarm
-every 465 scans, and find a shift of one SD in 10. Mean and SD are taken from a stated baseline period of n scans.
+and limits are mean ± 3 u. Without it an unchanged scanner with three inserts, slope and intercept would raise an alarm
+within 24 scans in 84 of 100 cases.
+
+Shewhart's limits find a step at once. A point beyond them is an alarm; when the next scan (the repeat) is within them
+the alarm is lifted as not confirmed, when it is beyond on the same side it stays until somebody resolves it. The
+cumulative sums (Page, Biometrika 1954; 41:100; Montgomery, Introduction to Statistical Quality Control) find what moves
+a little with every scan:
+
+    C⁺ = max(0, z − k + C⁺)    C⁻ = max(0, −z − k + C⁻)    z = (x − mean) / u, within ± 3
+
+and raise an alarm when one of them exceeds h; holding z within ± 3 keeps one wild point from being taken for a drift
+(robust sums; Lucas and Crosier 1982). With k = 0.5, h = 5 and a known mean and SD the two sums give a false alarm in
+about 465 scans, and find a shift of one SD in about 10.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from typing import Literal
 
 import numpy as np
+from scipy.stats import norm, t
 
 Test = Literal["limits", "drift"]
+AlarmState = Literal["open", "not confirmed", "resolved"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +75,9 @@ class Baseline:
     scans: int
     mean: float
     sd: float
-    """Not below the stated minimum."""
+    """Of these scans."""
+    unit: float
+    """SD widened for the small number of scans, not below the stated minimum: limits are multiples of it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,9 +88,11 @@ class Alarm:
     when: date
     order: int
     value: float
-    deviation_sd: float
-    """Of the point from the mean for ``limits``; the sum, with its sign, for ``drift``."""
-    resolved: bool
+    deviation: float
+    """In units of the baseline: of the point from the mean for ``limits``; the sum, with its sign, for ``drift``."""
+    state: AlarmState = "open"
+    confirmed: bool = False
+    """By the next scan, for ``limits``; at once for ``drift``, which many scans have shown."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,12 +117,12 @@ class Control:
     building: int
     """Scans that the baseline under construction has so far; 0 when there is one."""
     alarms: tuple[Alarm, ...]
-    """Oldest first, resolved ones too."""
+    """Oldest first, closed ones too."""
 
     @property
     def open_alarms(self) -> tuple[Alarm, ...]:
-        """Those that nobody has resolved."""
-        return tuple(alarm for alarm in self.alarms if not alarm.resolved)
+        """Those that are neither resolved nor lifted."""
+        return tuple(alarm for alarm in self.alarms if alarm.state == "open")
 
 
 class _Run:
@@ -113,14 +131,14 @@ class _Run:
     def __init__(self, limits: Limits) -> None:
         self.limits = limits
         self.judged: list[Judged] = []
-        self.alarms: list[Alarm] = []
+        self.closed: list[Alarm] = []
         self.open: dict[Test, Alarm] = {}
         self.building: list[Point] = []
         self.baseline: Baseline | None = None
         self.high = self.low = 0.0
 
     def reset(self, reset: Reset) -> None:
-        self.alarms += [_resolved(alarm) for alarm in self.open.values()]
+        self.closed += [replace(alarm, state="resolved") for alarm in self.open.values()]
         self.open.clear()
         self.high = self.low = 0.0
         if reset.new_baseline:
@@ -131,26 +149,38 @@ class _Run:
             self.building.append(point)
             self.judged.append(Judged(point, None, 0.0, 0.0, False))
             if len(self.building) >= self.limits.baseline_scans:
-                self.baseline, self.building = _baseline(self.building, self.limits.min_sd), []
+                self.baseline, self.building = _baseline(self.building, self.limits), []
             return
-        z = (point.value - self.baseline.mean) / self.baseline.sd
-        self.high = max(0.0, self.high + z - self.limits.cusum_k)
-        self.low = max(0.0, self.low - z - self.limits.cusum_k)
+        z = (point.value - self.baseline.mean) / self.baseline.unit
+        held = float(np.clip(z, -self.limits.sd_limit, self.limits.sd_limit))
+        self.high = max(0.0, self.high + held - self.limits.cusum_k)
+        self.low = max(0.0, self.low - held - self.limits.cusum_k)
         out = abs(z) > self.limits.sd_limit
-        if out:
-            self._alarm("limits", point, z)
-        if max(self.high, self.low) > self.limits.cusum_h:
-            self._alarm("drift", point, self.high if self.high >= self.low else -self.low)
+        self._watch_limits(point, z, out=out)
+        if max(self.high, self.low) > self.limits.cusum_h and "drift" not in self.open:
+            drift = self.high if self.high >= self.low else -self.low
+            self.open["drift"] = Alarm("drift", point.when, point.order, point.value, drift, confirmed=True)
         self.judged.append(Judged(point, self.baseline, self.high, self.low, out))
 
-    def _alarm(self, test: Test, point: Point, deviation: float) -> None:
-        self.open.setdefault(test, Alarm(test, point.when, point.order, point.value, deviation, resolved=False))
+    def _watch_limits(self, point: Point, z: float, *, out: bool) -> None:
+        """Open, confirm or lift the alarm of a point beyond the limits."""
+        known = self.open.get("limits")
+        if known is None:
+            if out:
+                self.open["limits"] = Alarm("limits", point.when, point.order, point.value, z)
+        elif not known.confirmed:
+            if not out:
+                self.closed.append(replace(known, state="not confirmed"))
+                del self.open["limits"]
+            elif z * known.deviation > 0:
+                self.open["limits"] = replace(known, confirmed=True)
 
 
 def control(points: Sequence[Point], limits: Limits, resets: Sequence[Reset] = ()) -> Control:
     """Judge the values of one quantity in the order of their scans.
 
-    An alarm stays open until a reset; meanwhile further points are charted, and only the first of each test counts.
+    A confirmed alarm stays open until a reset; meanwhile further points are charted, and only the first of each test
+    counts.
     """
     run = _Run(limits)
     waiting = sorted(resets, key=lambda reset: (reset.when, reset.order))
@@ -160,8 +190,14 @@ def control(points: Sequence[Point], limits: Limits, resets: Sequence[Reset] = (
         run.add(point)
     for reset in waiting:
         run.reset(reset)
-    alarms = sorted([*run.alarms, *run.open.values()], key=lambda alarm: (alarm.when, alarm.order, alarm.test))
+    alarms = sorted([*run.closed, *run.open.values()], key=lambda alarm: (alarm.when, alarm.order, alarm.test))
     return Control(tuple(run.judged), run.baseline, len(run.building), tuple(alarms))
+
+
+def widening(scans: int, sd_limit: float) -> float:
+    """By how much the SD of a baseline is widened, so that ``sd_limit`` of it has the probability that it has of a
+    known normal distribution."""
+    return float(t.ppf(norm.cdf(sd_limit), scans - 1) / sd_limit * np.sqrt(1.0 + 1.0 / scans))
 
 
 def slope_per_year(points: Sequence[Point], min_days: int = 60, min_points: int = 5) -> float | None:
@@ -175,11 +211,8 @@ def slope_per_year(points: Sequence[Point], min_days: int = 60, min_points: int 
     return float(np.polyfit(days - days.mean(), values, 1)[0] * 365.25)
 
 
-def _baseline(points: Sequence[Point], min_sd: float) -> Baseline:
+def _baseline(points: Sequence[Point], limits: Limits) -> Baseline:
     values = np.array([point.value for point in points])
-    sd = float(values.std(ddof=1)) if len(values) > 1 else 0.0
-    return Baseline(points[0].when, points[-1].when, len(points), float(values.mean()), max(sd, min_sd, 1e-9))
-
-
-def _resolved(alarm: Alarm) -> Alarm:
-    return Alarm(alarm.test, alarm.when, alarm.order, alarm.value, alarm.deviation_sd, resolved=True)
+    sd = float(values.std(ddof=1))
+    unit = max(sd * widening(len(values), limits.sd_limit), limits.min_sd, 1e-9)
+    return Baseline(points[0].when, points[-1].when, len(points), float(values.mean()), sd, unit)

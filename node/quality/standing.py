@@ -129,19 +129,22 @@ def out_of_control(record: QualityRecord, settings: QualitySettings, scanner: st
     more = f" and {len(broken) - 1} more" if len(broken) > 1 else ""
     return (
         f"Scanner {named(standing.setup.key)}, is out of control since {alarm.when}: {told(chart, alarm)}{more}; "
-        "nobody has resolved it yet."
+        "it has not been resolved."
     )
 
 
 def told(chart: Chart, alarm: Alarm) -> str:
     """One alarm in words."""
     what = f"{chart.quantity} of {chart.setup.qa_phantom}"
-    base = _baseline_at(chart, alarm)
-    usual = f" (usually {shown(base[0], chart.unit)})" if base else ""
+    mean = _mean_at(chart, alarm)
+    usual = f" (usually {shown(mean, chart.unit)})" if mean is not None else ""
     if alarm.test == "limits":
-        side = "above" if alarm.deviation_sd > 0 else "below"
-        return f"{what} reads {shown(alarm.value, chart.unit)}{usual}, {abs(alarm.deviation_sd):.1f} SD {side} its mean"
-    side = "upward" if alarm.deviation_sd > 0 else "downward"
+        side = "above" if alarm.deviation > 0 else "below"
+        more = "" if alarm.confirmed else "; a repeated QA scan within the limits lifts this"
+        return (
+            f"{what} reads {shown(alarm.value, chart.unit)}{usual}, {abs(alarm.deviation):.1f} SD {side} its mean{more}"
+        )
+    side = "upward" if alarm.deviation > 0 else "downward"
     return f"{what} drifts {side}, now {shown(alarm.value, chart.unit)}{usual}"
 
 
@@ -150,10 +153,10 @@ def shown(value: float, unit: str) -> str:
     return f"{value:.4f} {unit}" if unit.startswith("HU per") else f"{value:.1f} {unit}"
 
 
-def _baseline_at(chart: Chart, alarm: Alarm) -> tuple[float, float] | None:
+def _mean_at(chart: Chart, alarm: Alarm) -> float | None:
     for judged in chart.control.points:
         if judged.point.order == alarm.order and judged.baseline is not None:
-            return judged.baseline.mean, judged.baseline.sd
+            return judged.baseline.mean
     return None
 
 
