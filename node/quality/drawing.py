@@ -16,6 +16,8 @@ from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
 from matplotlib.figure import Figure
 from matplotlib.gridspec import GridSpecFromSubplotSpec
 from matplotlib.layout_engine import ConstrainedLayoutEngine
+from matplotlib.lines import Line2D
+from matplotlib.patches import Patch
 
 from node.domain.settings import QualitySettings
 from node.quality.charts import DENSITY_UNIT, SLOPE_UNIT, Chart, named
@@ -41,30 +43,34 @@ _STYLE: Any = {
     "svg.fonttype": "none",
 }
 COLUMNS = 2
-PANEL_MM = (92.0, 44.0)
+PANEL_WIDTH_MM, PANEL_HEIGHT_MM = 92.0, 44.0
+SUMS_SHOWN = 1.6
+"""Cumulative sums are drawn up to so many times their limit: beyond it their size says nothing more."""
 
 
-def svg(standing: Standing, settings: QualitySettings) -> str:
+def svg(standing: Standing, settings: QualitySettings, panel_height_mm: float = PANEL_HEIGHT_MM) -> str:
     """All charts of one standing as one SVG; the same record gives the same text."""
     with mpl.rc_context(_STYLE):
         out = io.StringIO()
-        FigureCanvasSVG(_figure(standing, settings)).print_svg(out, metadata={"Date": None, "Creator": None})
+        FigureCanvasSVG(_figure(standing, settings, panel_height_mm)).print_svg(
+            out, metadata={"Date": None, "Creator": None}
+        )
     return out.getvalue()
 
 
 def png(standing: Standing, settings: QualitySettings, dpi: int = 200) -> bytes:
     """The same as PNG."""
     with mpl.rc_context(_STYLE):
-        figure, out = _figure(standing, settings), io.BytesIO()
+        figure, out = _figure(standing, settings, PANEL_HEIGHT_MM), io.BytesIO()
         figure.set_dpi(dpi)
         FigureCanvasAgg(figure).print_png(out, metadata={"Software": None})
     return out.getvalue()
 
 
-def _figure(standing: Standing, settings: QualitySettings) -> Figure:
-    rows = -(-len(standing.charts) // COLUMNS)
-    size = (COLUMNS * PANEL_MM[0] / 25.4, (rows * PANEL_MM[1] + 6.0) / 25.4)
-    spacing = ConstrainedLayoutEngine(w_pad=0.06, h_pad=0.05, hspace=0.04, wspace=0.03)
+def _figure(standing: Standing, settings: QualitySettings, panel_height_mm: float) -> Figure:
+    rows = len(standing.charts) // COLUMNS + 1  # the last cell holds the legend
+    size = (COLUMNS * PANEL_WIDTH_MM / 25.4, (rows * panel_height_mm + 6.0) / 25.4)
+    spacing = ConstrainedLayoutEngine(w_pad=0.06, h_pad=0.025, hspace=0.0, wspace=0.03)
     figure = Figure(figsize=size, layout=spacing)
     setup = standing.setup
     under = f" on {setup.calibration_phantom}" if setup.calibration_phantom else ""
@@ -75,10 +81,37 @@ def _figure(standing: Standing, settings: QualitySettings) -> Figure:
         cell = GridSpecFromSubplotSpec(
             2, 1, subplot_spec=grid[index // COLUMNS, index % COLUMNS], height_ratios=(3.0, 1.0), hspace=0.06
         )
-        upper, lower = figure.add_subplot(cell[0]), figure.add_subplot(cell[1])
+        upper = figure.add_subplot(cell[0])
         _values(upper, chart, settings, span)
-        _sums(lower, chart, settings, span)
+        _sums(figure.add_subplot(cell[1], sharex=upper), chart, settings, span)
+    _legend(figure.add_subplot(grid[len(standing.charts) // COLUMNS, len(standing.charts) % COLUMNS]), settings)
     return figure
+
+
+def _legend(axes: Axes, settings: QualitySettings) -> None:
+    axes.set_axis_off()
+    axes.legend(
+        handles=[
+            Line2D([], [], color=_FAINT, marker="o", markerfacecolor=_INK, markeredgecolor=_INK, markersize=3,
+                   linewidth=0.6, label="QA scan"),
+            Line2D([], [], color="none", marker="s", markerfacecolor=_ALARM, markeredgecolor=_ALARM, markersize=4,
+                   label="QA scan beyond the limits"),
+            Line2D([], [], color="none", marker=".", markeredgecolor=_PATIENT, markerfacecolor=_PATIENT,
+                   label="patient (not judged: slope varies with size)"),
+            Line2D([], [], color=_INK, linewidth=0.7, label="mean of the baseline"),
+            Line2D([], [], color=_LIMIT, linewidth=0.7, linestyle=(0, (4, 2)),
+                   label=f"limits: ± {settings.sd_limit:g} SD, widened if few scans; sums ± {settings.cusum_h:g}"),
+            Line2D([], [], color=_FAINT, linewidth=0.6, linestyle=":", label="certificate, where of the same material"),
+            Patch(facecolor=_BASE, label="baseline period"),
+            Line2D([], [], color="none", marker="^", markerfacecolor=_ALARM, markeredgecolor=_ALARM, markersize=4,
+                   label="alarm, open"),
+            Line2D([], [], color="none", marker="^", markerfacecolor="white", markeredgecolor=_ALARM, markersize=4,
+                   label="alarm, resolved or not confirmed"),
+            Line2D([], [], color=_SUM_HIGH, linewidth=0.8, label="cumulative sum, upward"),
+            Line2D([], [], color=_SUM_LOW, linewidth=0.8, label="cumulative sum, downward"),
+        ],
+        loc="center left", frameon=False, fontsize=6, handlelength=2.2, labelspacing=0.5,
+    )  # fmt: skip
 
 
 def _span(charts: Sequence[Chart]) -> tuple[date, date]:
@@ -113,6 +146,7 @@ def _values(axes: Axes, chart: Chart, settings: QualitySettings, span: tuple[dat
     axes.set_title(_title(chart), fontsize=7, loc="left", pad=3)
     axes.set_ylabel(chart.unit, fontsize=6, labelpad=2)
     axes.set_xlim(*_days(span))
+    axes.tick_params(axis="x", bottom=False)
     axes.tick_params(labelbottom=False, labelsize=6, length=2)
     axes.margins(y=0.12)
 
@@ -165,9 +199,7 @@ def _sums(axes: Axes, chart: Chart, settings: QualitySettings, span: tuple[date,
     ):
         axes.plot(days, values, "-", color=colour, linewidth=0.8, drawstyle="steps-post")
         axes.axhline(sign * settings.cusum_h, color=_LIMIT, linewidth=0.6, linestyle=(0, (4, 2)))
-    reach = max([settings.cusum_h, *(max(one.cusum_high, one.cusum_low) for one in judged)]) * 1.15
-    axes.set_ylim(-reach, reach)
-    axes.set_xlim(*_days(span))
+    axes.set_ylim(-SUMS_SHOWN * settings.cusum_h, SUMS_SHOWN * settings.cusum_h)
     axes.set_ylabel("CUSUM", fontsize=5.5, labelpad=2)
     axes.set_yticks([-settings.cusum_h, 0, settings.cusum_h])
     locator = AutoDateLocator(minticks=3, maxticks=7)
@@ -187,7 +219,7 @@ def _title(chart: Chart) -> str:
         title += f", {drift:+.{digits}f} a year"
     if chart.nominal is not None and chart.unit == DENSITY_UNIT:
         title += f" (certificate {chart.nominal:g} {chart.nominal_material})"
-    return title
+    return title.replace("-", "\u2212")
 
 
 def _days(dates: Sequence[date]) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
