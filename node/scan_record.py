@@ -74,6 +74,7 @@ def _record(found: Examination, key: ScannerKey, job: MeasureJob, when: date) ->
         *_line(found.calibration),
         found.qa_phantom.id if found.qa_phantom is not None else None,
         found.inserts,
+        believed=found.objection is None,
     )
 
 
@@ -117,8 +118,9 @@ def _sentence(found: Examination, record: ScanRecord | None, obstacle: str | Non
     if read:
         values = ", ".join(f"{one.name} {one.measured_mg_cm3:.1f} ({one.nominal_mg_cm3:g})" for one in read)
         parts.append(f"mg/cm³ measured (certificate): {values}.")
-    if found.uncalibrated is not None:
-        parts.append(f"There is no calibration: {found.uncalibrated}")
+    if found.objection is not None:
+        whether = "Under a patient it would be refused" if found.calibration else "There is no calibration"
+        parts.append(f"{whether}: {found.objection}")
     return " ".join(parts)
 
 

@@ -106,6 +106,12 @@ def load(path: Path | None = None, environment: Mapping[str, str] = os.environ) 
     )
 
 
+def catalogue(path: Path | None = None, environment: Mapping[str, str] = os.environ) -> tuple[Path, list[PhantomModel]]:
+    """Where the configuration lies, and the phantoms known there, also while the configuration is wrong."""
+    file = locate(path, environment)
+    return file, list(load_phantoms(phantom_files(_folders(file, "config", "phantoms")).values(), []).values())
+
+
 def _toml(file: Path) -> dict[str, Any]:
     try:
         return tomllib.loads(file.read_text(encoding="utf-8"))

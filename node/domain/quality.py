@@ -107,6 +107,8 @@ class ScanRecord:
     qa_phantom: str | None = None
     """Its id; ``None`` for a patient."""
     inserts: tuple[InsertReading, ...] = ()
+    believed: bool = True
+    """Whether the calibration keeps the limits of a patient's; one that does not is charted, never borrowed."""
 
 
 @dataclass(frozen=True, slots=True)

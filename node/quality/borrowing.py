@@ -79,6 +79,7 @@ def stored(
         if scan.excluded is None
         and scan.record.kind == "qa"
         and scan.record.qa_phantom is not None
+        and scan.record.believed
         and scan.record.key == key
         and (key.kernel_class != "unknown" or (kernel is not None and scan.record.kernel == kernel))
         and scan.record.calibration_phantom in phantoms

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -11,7 +11,7 @@ from node.domain.phantom import Calibration, PhantomFit, PhantomModel, RodModel,
 from node.domain.quality import InsertReading
 from node.domain.settings import CalibrationLimits
 from node.domain.volume import Volume
-from node.errors import StudyRefused, UnsuitableSeries
+from node.errors import PoorCalibration, StudyRefused, UnsuitableSeries
 from node.imaging import body, calibration, phantom
 from node.imaging.body import Scene
 from node.imaging.calibration import WATER_DISPLACED, WATER_MG_CM3
@@ -30,6 +30,16 @@ MAX_ZERO_HU = 60.0
 """Without a calibration phantom inserts must at least lie on a line that bone can lie on."""
 
 
+UNLIMITED = {
+    "min_r_squared": 0.9,
+    "max_abs_beta_ct_hu": 200.0,
+    "max_rms_residual_hu": 60.0,
+    "min_sigma_ct": 0.5,
+    "max_sigma_ct": 4.0,
+}
+"""Limits of what is recorded: beyond them it is no calibration phantom."""
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Examination:
     """A scan without a patient."""
@@ -39,8 +49,9 @@ class Examination:
     inserts: tuple[InsertReading, ...]
     fit: PhantomFit | None
     calibration: Calibration | None
-    uncalibrated: str | None
-    """Why there is no calibration, in a sentence."""
+    """Also one that would be refused under a patient: what is wrong with a scanner must reach its record."""
+    objection: str | None
+    """Why there is none, or why a patient's would be refused, in a sentence."""
     seen: tuple[Insert, ...]
     """Inserts as they were seen, head to foot, identified or not."""
 
@@ -99,8 +110,18 @@ def _calibrated(
     try:
         fit = phantom.find(volume, scene, phantoms)
         return fit, calibration.fit(fit, limits), None
+    except PoorCalibration as poor:
+        return fit, None if fit is None else _whatever(fit, limits), str(poor)
     except StudyRefused as refused:
         return fit, None, str(refused)
+
+
+def _whatever(fit: PhantomFit, limits: CalibrationLimits) -> Calibration | None:
+    """The line through the rods, though no patient would be measured by it."""
+    try:
+        return calibration.fit(fit, replace(limits, **UNLIMITED))
+    except StudyRefused:
+        return None
 
 
 def _local(fit: PhantomFit | None, limits: CalibrationLimits, z_mm: float) -> Calibration | None:
