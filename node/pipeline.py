@@ -16,7 +16,7 @@ from node.domain.settings import MeasurementSettings
 from node.domain.spine import SpineMap
 from node.domain.volume import Volume
 from node.errors import StudyRefused
-from node.imaging import body, calibration, density, morphometry, phantom, reformat, spine, verdict
+from node.imaging import body, calibration, density, morphometry, phantom, reformat, spine, verdict, voi
 from node.imaging.body import Scene
 
 
@@ -79,7 +79,7 @@ def measure(
     standard = _calibrate(volume, scene, phantoms, settings)
     column = spine.locate(volume, scene)
     vertebrae = morphometry.deformities(spine.delineate(volume, column))
-    vois = {v.level: density.sample(volume, v, settings.voi) for v in vertebrae if v.complete}
+    vois = {v.level: voi.sample(volume, v, settings.voi) for v in vertebrae if v.complete}
     found = Findings(
         header=header,
         refusal=None,
@@ -132,8 +132,8 @@ def _judge(found: Findings, standard: _Standard, column: SpineMap, settings: Mea
     if refusal is not None or standard.calibration is None:
         return replace(found, refusal=_as_value(refusal), cautions=cautions)
     densities = {
-        level: density.density(voi, level, standard.calibration, settings.uncertainty)
-        for level, voi in found.vois.items()
+        level: density.density(read_voi, level, standard.calibration, settings.uncertainty)
+        for level, read_voi in found.vois.items()
     }
     mean, uncertainty = density.mean(
         [found.vois[level] for level in mean_levels], standard.calibration, settings.uncertainty
