@@ -127,7 +127,9 @@ def _judge(found: Findings, standard: _Standard, column: SpineMap, settings: Mea
         mean_levels = _levels_of_mean(found, column, standard.fit, settings)
     except StudyRefused as refused:
         refusal = refusal or refused
-    cautions = verdict.cautions(found.header, standard.calibration, mean_levels, settings.category)
+    cautions = verdict.cautions(
+        found.header, standard.calibration, mean_levels, settings.category, settings.confounders
+    )
     cautions += verdict.naming_caution(column.assignment)
     if refusal is not None or standard.calibration is None:
         return replace(found, refusal=_as_value(refusal), cautions=cautions)

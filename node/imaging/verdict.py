@@ -10,16 +10,12 @@ from collections.abc import Mapping, Sequence
 from node.domain.findings import BoneDensity, Category, Caution
 from node.domain.instance import InstanceHeader
 from node.domain.phantom import Calibration, PhantomFit
-from node.domain.settings import CategoryLimits, LevelLimits
+from node.domain.settings import CategoryLimits, ConfounderPolicies, LevelLimits
 from node.domain.spine import LevelAssignment, Vertebra, Voi
 from node.errors import LevelsAmbiguous, LevelsOutsideScan, PhantomOutOfField, VertebraNotMeasurable
 
 MAX_ROD_GAP_MM = 10.0
 """A vertebra whose slices lie farther than this beyond the rods has no calibration of its own."""
-WITHHOLDING_CAUTIONS = frozenset({"contrast", "kvp", "uncalibrated-unit", "single-level"})
-"""Cautions with which the 80 and 120 mg/cm³ limits are not valid: the category is withheld."""
-
-
 NOT_BONE = frozenset({"metal", "cement", "artefact"})
 """Exclusions with which what was read is no density of bone."""
 
@@ -106,40 +102,33 @@ def naming_caution(assignment: LevelAssignment) -> tuple[Caution, ...]:
 
 
 def cautions(
-    header: InstanceHeader, calibration: Calibration | None, mean_levels: Sequence[str], limits: CategoryLimits
+    header: InstanceHeader,
+    calibration: Calibration | None,
+    mean_levels: Sequence[str],
+    limits: CategoryLimits,
+    policies: ConfounderPolicies,
 ) -> tuple[Caution, ...]:
     """Return what the reader must know about the acquisition and the calibration."""
     found: list[Caution] = []
     if header.contrast_bolus_agent:
         found.append(
-            Caution("contrast", "Contrast medium was given: density reads too high (by about 8 %); not classified.")
+            Caution("contrast", "Contrast medium was given: density reads too high (by about 8 %).", policies.contrast)
         )
     if header.kvp is not None and abs(header.kvp - limits.kvp) > 0.5:
-        found.append(
-            Caution(
-                "kvp",
-                f"Scanned at {header.kvp:.0f} kV: the limits are validated for {limits.kvp:.0f} kV; not classified.",
-            )
-        )
-    if header.slice_thickness_mm is not None and header.slice_thickness_mm > 3.0:
-        found.append(
-            Caution(
-                "thick-slices",
-                f"Slices are {header.slice_thickness_mm:g} mm thick: not reliable for heights and fractures.",
-            )
-        )
+        sentence = f"Scanned at {header.kvp:.0f} kV: the limits are validated for {limits.kvp:.0f} kV."
+        found.append(Caution("kvp", sentence, policies.kvp))
+    if header.slice_thickness_mm is not None and header.slice_thickness_mm > policies.thick_slices_mm:
+        sentence = f"Slices are {header.slice_thickness_mm:g} mm thick: not reliable for heights and fractures."
+        found.append(Caution("thick-slices", sentence, policies.thick_slices))
     if calibration is not None and calibration.material != limits.material:
-        found.append(
-            Caution(
-                "uncalibrated-unit",
-                f"The phantom measures in mg/cm³ {calibration.material}: the limits are validated for "
-                f"{limits.material} only; not classified.",
-            )
+        sentence = (
+            f"The phantom measures in mg/cm³ {calibration.material}: the limits are validated for "
+            f"{limits.material} only; not classified."
         )
+        found.append(Caution("uncalibrated-unit", sentence, "withhold"))
     if len(mean_levels) == 1:
-        found.append(
-            Caution("single-level", f"Only {mean_levels[0]} enters the result: a category needs two vertebrae.")
-        )
+        sentence = f"Only {mean_levels[0]} enters the result: a category needs two vertebrae."
+        found.append(Caution("single-level", sentence, "withhold"))
     return tuple(found)
 
 
@@ -150,7 +139,7 @@ def categorise(mean_vbmd_mg_cm3: float, found: Sequence[Caution], limits: Catego
     to one decimal, so that no report contradicts itself.
     """
     printed = float(f"{mean_vbmd_mg_cm3:.1f}")
-    if any(caution.code in WITHHOLDING_CAUTIONS for caution in found):
+    if any(caution.effect != "warn" for caution in found):
         return "not-classified"
     if printed > limits.normal_above_mg_cm3:
         return "normal"

@@ -5,17 +5,17 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from node.domain.findings import BoneDensity, Caution
+from node.domain.findings import BoneDensity, Caution, Effect
 from node.domain.instance import InstanceHeader
 from node.domain.phantom import Calibration, PhantomFit, PhantomModel, RodModel, RodReading
-from node.domain.settings import CategoryLimits, LevelLimits
+from node.domain.settings import CategoryLimits, ConfounderPolicies, LevelLimits
 from node.domain.spine import Frame, LevelAssignment, Vertebra, Voi
 from node.domain.volume import Mask
 from node.errors import LevelsAmbiguous, LevelsOutsideScan, PhantomOutOfField, VertebraNotMeasurable
 from node.imaging import verdict
 
 EMPTY = Mask((0, 0, 0), np.zeros((0, 0, 0), dtype=bool))
-LIMITS = CategoryLimits()
+LIMITS, POLICIES = CategoryLimits(), ConfounderPolicies()
 
 
 def vertebra(level: str, *, complete: bool = True) -> Vertebra:
@@ -109,9 +109,9 @@ def test_both_ends_of_80_to_120_are_low_bone_mass(vbmd: float, category: str) ->
     assert verdict.categorise(vbmd, (), LIMITS) == category
 
 
-@pytest.mark.parametrize("code", sorted(verdict.WITHHOLDING_CAUTIONS))
-def test_a_category_is_withheld_where_its_limits_are_not_valid(code: str) -> None:
-    assert verdict.categorise(70.0, (Caution(code, ""),), LIMITS) == "not-classified"
+@pytest.mark.parametrize(("effect", "category"), [("warn", "osteoporosis"), ("withhold", "not-classified")])
+def test_a_category_is_withheld_where_its_limits_are_not_valid(effect: Effect, category: str) -> None:
+    assert verdict.categorise(70.0, (Caution("contrast", "", effect),), LIMITS) == category
 
 
 @pytest.mark.parametrize(
@@ -125,13 +125,13 @@ def test_a_category_is_withheld_where_its_limits_are_not_valid(code: str) -> Non
     ],
 )
 def test_each_confounder_is_named(values: dict[str, object], material: str, levels: tuple[str, ...], code: str) -> None:
-    found = verdict.cautions(header(**values), calibration(material), levels, LIMITS)
+    found = verdict.cautions(header(**values), calibration(material), levels, LIMITS, POLICIES)
     assert [caution.code for caution in found] == [code]
 
 
 def test_an_ordinary_scan_has_no_caution() -> None:
     ordinary = header(kvp=120.0, slice_thickness_mm=1.0)
-    assert verdict.cautions(ordinary, calibration(), ("L1", "L2"), LIMITS) == ()
+    assert verdict.cautions(ordinary, calibration(), ("L1", "L2"), LIMITS, POLICIES) == ()
 
 
 def test_ways_of_counting_that_contradict_each_other_need_more_confidence() -> None:
