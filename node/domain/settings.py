@@ -23,9 +23,10 @@ class CalibrationLimits:
     """Of the rods about the fitted line; about 5 mg/cm³."""
     max_left_out_shift_mg_cm3: float = 10.0
     """How far 100 mg/cm³ may move when one rod is left out: 5 HU in one of five rods moves it by 1."""
-    min_sigma_ct: float = 1.0
-    max_sigma_ct: float = 2.0
-    """HU per mg/cm³ at any tube voltage: 1.2 to 1.7 between 60 and 75 keV; HA phantoms read down to 1.1."""
+    min_sigma_ct: float = 0.9
+    max_sigma_ct: float = 2.4
+    """HU per mg/cm³ at any tube voltage: 1.2 to 1.7 between 60 and 75 keV effective energy, up to 2.3 at 80 kV; HA
+    phantoms read down to 0.9 at 140 kV."""
     sigma_ct_margin: float = 0.05
     """By how much of it ``sigma_ct`` may leave its physical range for the material and the tube voltage."""
     slope_cv_warning_percent: float = 1.0
