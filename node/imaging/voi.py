@@ -72,7 +72,7 @@ def sample(volume: Volume, vertebra: Vertebra, shape: VoiShape) -> Voi:
     native = volume.hu[mask.slices_kji][mask.voxels].astype(np.float64)
     noise = voi_error.noise_of_mean(volume, mask, reading)
     wander = voi_error.shift_sensitivity(
-        lambda moved: _reading(volume, moved, member).mean, vertebra.frame, points, reading.mean
+        lambda moved: _reading(volume, moved, member).mean, vertebra.frame, points, reading.mean, noise
     )
     volume_mm3 = float(member.sum()) * GRID_MM**3
     finding = suitability.judge(volume, vertebra, reading, volume_mm3, MIN_VOLUME_MM3)
@@ -86,6 +86,7 @@ def sample(volume: Volume, vertebra: Vertebra, shape: VoiShape) -> Voi:
         standard_error_hu=float(np.hypot(noise, wander)),
         exclusion=finding.reason if finding else None,
         exclusion_message=finding.message if finding else None,
+        noise_error_hu=noise,
     )
 
 

@@ -46,13 +46,23 @@ def noise_of_mean(volume: Volume, mask: Mask, reading: Reading) -> float:
     return float(np.sqrt(max(variance, floor)))
 
 
-def shift_sensitivity(read: Callable[[Floats], float], frame: Frame, points: Floats, mean_hu: float) -> float:
+def shift_sensitivity(
+    read: Callable[[Floats], float], frame: Frame, points: Floats, mean_hu: float, noise_hu: float
+) -> float:
     """Root of the summed mean squared changes of the mean under shifts of ±1 mm along each axis of the vertebra.
 
-    ``read`` gives the mean attenuation in HU at points (n, 3) in LPS mm.
+    ``read`` gives the mean attenuation in HU at points (n, 3) in LPS mm; ``noise_hu`` is the standard error of the
+    mean from noise. What noise alone changes when a part of the points is exchanged for others is taken off.
     """
     total = 0.0
     for axis in (frame.left, frame.posterior, frame.superior):
         moved = [read(points + sign * SHIFT_MM * axis) for sign in (-1.0, 1.0)]
-        total += 0.5 * sum((hu - mean_hu) ** 2 for hu in moved)
+        seen = 0.5 * sum((hu - mean_hu) ** 2 for hu in moved)
+        exchanged = min(2.0 * SHIFT_MM / max(_extent(points, axis), SHIFT_MM), 2.0)
+        total += max(seen - exchanged * noise_hu**2, 0.0)
     return float(np.sqrt(total))
+
+
+def _extent(points: Floats, axis: Floats) -> float:
+    """Mean length of a convex set of points along an axis, in mm, from its variance (an elliptic cylinder's)."""
+    return float(np.sqrt(12.0) * (points @ axis).std()) if len(points) > 1 else 0.0
