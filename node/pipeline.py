@@ -17,7 +17,7 @@ from node.domain.settings import MeasurementSettings
 from node.domain.spine import SpineMap
 from node.domain.volume import Volume
 from node.errors import StudyRefused
-from node.imaging import body, confounders, density, morphometry, reformat, spine, standard, verdict, voi
+from node.imaging import body, confounders, density, morphometry, reformat, spine, standard, verdict, voi, voi_error
 from node.imaging.confounders import Seen
 from node.imaging.standard import Circumstances, Standard
 from node.routing.kernels import kernel_class
@@ -88,7 +88,8 @@ def measure(
     reference = standard.establish(volume, scene, phantoms, settings, circumstances)
     column = spine.locate(volume, scene)
     vertebrae = morphometry.deformities(spine.delineate(volume, column))
-    vois = {v.level: voi.sample(volume, v, settings.voi) for v in vertebrae if v.complete}
+    noise = voi_error.reference(volume, reference.fit) if reference.fit else None
+    vois = {v.level: voi.sample(volume, v, settings.voi, noise) for v in vertebrae if v.complete}
     found = Findings(
         header=header,
         refusal=None,

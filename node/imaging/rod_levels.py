@@ -64,7 +64,7 @@ def at(reading: RodReading, z_mm: float) -> Level:
     nearest = np.sort(np.abs(away))
     half = max(HALF_WINDOW_MM, 1.3 * float(nearest[min(MIN_SLICES, len(nearest)) - 1]), 1.3 * _bridge(away))
     weight = np.clip(1 - np.abs(away / half) ** 3, 0, None) ** 3
-    share, drift = _share(away, weight, _noise_power(reading))
+    share, drift = _share(away, weight, noise_power(reading))
     noise = _standard_error(reading, share)
     return Level(float(share @ reading.slice_hu_mean), float(np.hypot(noise, drift)), float(nearest[0]))
 
@@ -91,10 +91,10 @@ def _share(away: Floats, weight: Floats, noise_power: float) -> tuple[Floats, fl
 
 
 def _standard_error(reading: RodReading, share: Floats) -> float:
-    return float(np.sqrt(_noise_power(reading) * float((share**2).sum())))
+    return float(np.sqrt(noise_power(reading) * float((share**2).sum())))
 
 
-def _noise_power(reading: RodReading) -> float:
+def noise_power(reading: RodReading) -> float:
     """Variance of a slice mean times the number of slices that vary as one, in HU².
 
     Variance and covariances come from differences of slices at growing distance, so that a slow drift along the rod

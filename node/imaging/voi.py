@@ -56,8 +56,10 @@ class _Cylinder:
         return np.asarray((across**2 + along**2 <= 1.0) & (np.abs(z - self.centre[2]) <= self.half_height))
 
 
-def sample(volume: Volume, vertebra: Vertebra, shape: VoiShape) -> Voi:
-    """Place the VOI in a vertebra and read it.
+def sample(
+    volume: Volume, vertebra: Vertebra, shape: VoiShape, known_noise: voi_error.NoiseReference | None = None
+) -> Voi:
+    """Place the VOI in a vertebra and read it. ``known_noise`` is that of the rods, where there are any.
 
     A VOI is returned even where the vertebra must not be measured; ``exclusion`` then says why.
     """
@@ -71,6 +73,8 @@ def sample(volume: Volume, vertebra: Vertebra, shape: VoiShape) -> Voi:
     mask = _mask(volume, vertebra, bounds, member)
     native = volume.hu[mask.slices_kji][mask.voxels].astype(np.float64)
     noise = voi_error.noise_of_mean(volume, mask, reading)
+    if known_noise is not None:
+        noise = min(noise, voi_error.noise_by_rods(volume, mask, float(member.sum()) * GRID_MM**3, known_noise))
     wander = voi_error.shift_sensitivity(
         lambda moved: _reading(volume, moved, member).mean, vertebra.frame, points, reading.mean, noise
     )

@@ -3,20 +3,91 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter
 
+from node.domain.phantom import PhantomFit, RodReading
 from node.domain.spine import Frame
 from node.domain.volume import Mask, Volume
+from node.imaging.rod_levels import noise_power
 from node.imaging.suitability import Reading
 
 Floats = NDArray[np.float64]
+Bools = NDArray[np.bool_]
 
+MIN_STEPS = 60
+"""Differences of neighbouring voxels that noise is judged by."""
+ROD_SLICES = 40
 SHIFT_MM = 1.0
 SMOOTHING_MM = 1.5
 CORRELATION_REACH_MM = 4.0
+
+
+@dataclass(frozen=True, slots=True)
+class NoiseReference:
+    """Noise of the scan as its calibration rods show it: they are even, so that all that varies in them is noise."""
+
+    power_hu2_mm3: float
+    """Variance of a mean times the volume it is taken over."""
+    step_sd_hu: float
+    """Robust standard deviation of the difference of neighbouring voxels in an image."""
+
+
+def reference(volume: Volume, fit: PhantomFit) -> NoiseReference | None:
+    """Return the noise in the rods of a phantom; ``None`` where they are too small to tell."""
+    powers, steps = [], []
+    for reading in fit.rods:
+        differences = _steps_in_rod(volume, reading)
+        if len(differences) >= MIN_STEPS:
+            area = np.pi * reading.radius_mm**2
+            powers.append(noise_power(reading) * area * volume.spacing_mm[0])
+            steps.append(robust_sd(differences))
+    if not powers or min(steps) <= 0:
+        return None
+    return NoiseReference(float(np.median(powers)), float(np.sqrt(np.mean(np.square(steps)))))
+
+
+def _steps_in_rod(volume: Volume, reading: RodReading) -> Floats:
+    """Differences of voxels that lie side by side in a rod, over at most ``ROD_SLICES`` of its slices."""
+    found = []
+    centres = reading.slice_centres_lps_mm[:: max(1, len(reading.slice_centres_lps_mm) // ROD_SLICES)]
+    for k, j, i in volume.index_kji(centres):
+        half = reading.radius_mm / np.sqrt(2.0)
+        rows, columns = (
+            slice(max(int(np.ceil(at - half / step)), 0), int(np.floor(at + half / step)) + 1)
+            for at, step in ((j, volume.spacing_mm[1]), (i, volume.spacing_mm[2]))
+        )
+        found.append(_steps(volume.hu[round(float(k)), rows, columns].astype(np.float64)))
+    return np.concatenate(found) if found else np.zeros(0)
+
+
+def _steps(hu: Floats, inside: Bools | None = None) -> Floats:
+    """Differences of neighbours along rows and columns (the last two axes), both ``inside``."""
+    kept = np.ones(hu.shape, dtype=bool) if inside is None else inside
+    across = (hu[..., 1:] - hu[..., :-1])[kept[..., 1:] & kept[..., :-1]]
+    down = (hu[..., 1:, :] - hu[..., :-1, :])[kept[..., 1:, :] & kept[..., :-1, :]]
+    return np.concatenate([across, down])
+
+
+def robust_sd(values: Floats) -> float:
+    """Standard deviation by the median of absolute values, of values about zero."""
+    return 1.4826 * float(np.median(np.abs(values)))
+
+
+def noise_by_rods(volume: Volume, mask: Mask, volume_mm3: float, known: NoiseReference) -> float:
+    """Standard error of a VOI's mean from noise, in HU, by the noise of the rods.
+
+    Noise is stronger in the middle of the body than in a rod at its edge: it is scaled by the differences of
+    neighbouring voxels, to which the coarser texture of spongiosa adds little. The correlation of the noise, and so the
+    number of independent samples in a volume, is that of the rods: kernel and slices are the same.
+    """
+    steps = _steps(volume.hu[mask.slices_kji].astype(np.float64), mask.voxels)
+    if len(steps) < MIN_STEPS or volume_mm3 <= 0:
+        return float("inf")
+    return float(np.sqrt(known.power_hu2_mm3 / volume_mm3)) * robust_sd(steps) / known.step_sd_hu
 
 
 def noise_of_mean(volume: Volume, mask: Mask, reading: Reading) -> float:

@@ -122,13 +122,13 @@ def _position(
         yield caution("truncated", sentence, policies.truncated)
         return
     place = position.centring(volume, scene, circumstances.header, z)
-    if place is not None and place.distance_mm > policies.off_centre_mm:
+    if place is not None and place.distance_mm > policies.off_centre_mm + place.tolerance_mm:
         left, back = place.left_mm, place.posterior_mm
         sentence = (
             f"The patient lies {place.distance_mm:.0f} mm off the centre of rotation "
             f"({abs(left):.0f} mm to the {'left' if left > 0 else 'right'}, "
             f"{abs(back):.0f} mm to the {'back' if back > 0 else 'front'}"
-            f"{'' if place.stated else '; centre inferred from the images'})."
+            f"{'; centre inferred from the images' if place.tolerance_mm else ''})."
         )
         yield caution("off-centre", sentence, policies.off_centre)
 

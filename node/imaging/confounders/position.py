@@ -21,6 +21,9 @@ FULL_FIELD_MM = 480.0
 NEAR_MM = 120.0
 """A reconstructed field lies no farther from the centre of rotation than this; else its place is not known."""
 
+ORIGIN_TOLERANCE_MM = 20.0
+"""Of a centre that is only taken from the origin of coordinates."""
+
 
 @dataclass(frozen=True, slots=True)
 class Centring:
@@ -28,8 +31,8 @@ class Centring:
 
     left_mm: float
     posterior_mm: float
-    stated: bool
-    """Whether the header states the centre; else it was inferred."""
+    tolerance_mm: float
+    """How far the centre of rotation itself may be off."""
 
     @property
     def distance_mm(self) -> float:
@@ -39,7 +42,7 @@ class Centring:
 
 def centring(volume: Volume, scene: Scene, header: InstanceHeader, z_mm: tuple[float, float]) -> Centring | None:
     """Return the place of the patient's outline between two heights; ``None`` where it cannot be told."""
-    centre, stated = _isocentre(volume, header)
+    centre, tolerance = _isocentre(volume, header)
     if centre is None:
         return None
     layers = _layers(scene, z_mm)
@@ -51,21 +54,21 @@ def centring(volume: Volume, scene: Scene, header: InstanceHeader, z_mm: tuple[f
     if not middles:
         return None
     left, posterior = np.median(middles, axis=0) - centre
-    return Centring(float(left), float(posterior), stated)
+    return Centring(float(left), float(posterior), tolerance)
 
 
-def _isocentre(volume: Volume, header: InstanceHeader) -> tuple[NDArray[np.float64] | None, bool]:
+def _isocentre(volume: Volume, header: InstanceHeader) -> tuple[NDArray[np.float64] | None, float]:
     if header.data_collection_center_patient_mm is not None:
-        return np.array(header.data_collection_center_patient_mm[:2]), True
+        return np.array(header.data_collection_center_patient_mm[:2]), 0.0
     _, rows, columns = volume.hu.shape
     middle = volume.lps_mm([0, (rows - 1) / 2, (columns - 1) / 2])[:2]
     if header.reconstruction_diameter_mm is not None and header.reconstruction_diameter_mm >= FULL_FIELD_MM:
-        return middle, False
+        return middle, 0.0
     origins = [np.zeros(2)]
     if header.table_height_mm:
         origins.append(np.array([0.0, -abs(header.table_height_mm)]))
     nearest = min(origins, key=lambda origin: float(np.linalg.norm(origin - middle)))
-    return (nearest if np.linalg.norm(nearest - middle) <= NEAR_MM else None), False
+    return (nearest if np.linalg.norm(nearest - middle) <= NEAR_MM else None), ORIGIN_TOLERANCE_MM
 
 
 def _layers(scene: Scene, z_mm: tuple[float, float]) -> range:
