@@ -28,7 +28,9 @@ class WithoutPatient:
 
 def without_patient(volume: Volume, header: InstanceHeader, job: MeasureJob) -> WithoutPatient | None:
     """Recognise and measure a QA phantom; ``None`` when it is a patient that lies in the scanner."""
-    found = qa.examine(volume, header.patient_position, job.qa_phantoms, job.phantoms, job.settings.calibration)
+    found = qa.examine(
+        volume, header.patient_position, job.qa_phantoms, job.phantoms, job.settings.calibration, header.kvp
+    )
     if found is None:
         return None
     record, obstacle = _of_qa(found, job)

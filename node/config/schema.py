@@ -26,6 +26,7 @@ from node.domain.settings import (
     AssemblySettings,
     CalibrationLimits,
     CategoryLimits,
+    ConfounderPolicies,
     Destination,
     LevelLimits,
     QualitySettings,
@@ -139,8 +140,12 @@ CALIBRATION = table(
         min_r_squared=Fraction,
         max_abs_beta_ct_hu=Positive,
         max_rms_residual_hu=Positive,
+        max_left_out_shift_mg_cm3=Positive,
         min_sigma_ct=Positive,
         max_sigma_ct=Positive,
+        sigma_ct_margin=NotNegative,
+        slope_cv_warning_percent=Positive,
+        max_slope_cv_percent=Positive,
     ),
 )
 VOI = table(
@@ -165,7 +170,31 @@ CATEGORY = table(
     "category",
     fields_of(CategoryLimits, normal_above_mg_cm3=Positive, osteoporosis_below_mg_cm3=Positive, kvp=Positive),
 )
-UNCERTAINTY = table("uncertainty", fields_of(UncertaintySettings, relative=Fraction, absolute_mg_cm3=NotNegative))
+UNCERTAINTY = table(
+    "uncertainty",
+    fields_of(
+        UncertaintySettings,
+        relative=Fraction,
+        absolute_mg_cm3=NotNegative,
+        rod_scatter_hu=NotNegative,
+        placement_mm=Annotated[float, Field(ge=0, le=5)],
+        asynchronous_relative=Fraction,
+        asynchronous_absolute_mg_cm3=NotNegative,
+        native_estimate_relative=Fraction,
+    ),
+)
+CONFOUNDERS = table(
+    "confounders",
+    fields_of(
+        ConfounderPolicies,
+        contrast_aorta_hu=Positive,
+        off_centre_mm=Positive,
+        metal_mm3=Positive,
+        truncated_part=Fraction,
+        thick_slices_mm=Positive,
+        noise_mg_cm3=Positive,
+    ),
+)
 QUALITY = table(
     "qa",
     {"phantoms": (Strings, ())},
@@ -195,6 +224,7 @@ TABLES: dict[str, type[Table]] = {
     "category": CATEGORY,
     "uncertainty": UNCERTAINTY,
     "qa": QUALITY,
+    "confounders": CONFOUNDERS,
 }
 """``[name]``: each may be left out."""
 ARRAYS: dict[str, type[Table]] = {

@@ -16,8 +16,8 @@ def scanner_key(series: Series) -> ScannerKey | None:
     Images of several kVp or of several scanners tell nothing.
     """
     headers = [one.header for one in series.instances if is_slice(one.header)]
-    serials = {one.device_serial_number for one in headers}
-    stations = {one.station_name for one in headers}
+    serials = {(one.device_serial_number or "").strip() for one in headers}
+    stations = {(one.station_name or "").strip() for one in headers}
     voltages = {one.kvp for one in headers}
     names = serials if any(serials) else stations
     if len(names) != 1 or len(voltages) != 1:

@@ -12,10 +12,10 @@ from node.domain.quality import InsertReading
 from node.domain.settings import CalibrationLimits
 from node.domain.volume import Volume
 from node.errors import PoorCalibration, StudyRefused, UnsuitableSeries
-from node.imaging import body, calibration, phantom
+from node.imaging import body, calibration, phantom, rod_levels
 from node.imaging.body import Scene
-from node.imaging.calibration import WATER_DISPLACED, WATER_MG_CM3
 from node.imaging.grid import block_mean
+from node.imaging.line import WATER_DISPLACED, WATER_MG_CM3, fit_line
 from node.imaging.phantom.rows import RodRow, find_rows
 from node.imaging.qa import inserts as body_inserts
 from node.imaging.qa.inserts import Insert
@@ -34,6 +34,7 @@ UNLIMITED = {
     "min_r_squared": 0.9,
     "max_abs_beta_ct_hu": 200.0,
     "max_rms_residual_hu": 60.0,
+    "max_left_out_shift_mg_cm3": 1000.0,
     "min_sigma_ct": 0.5,
     "max_sigma_ct": 4.0,
 }
@@ -62,6 +63,7 @@ def examine(
     qa_phantoms: Sequence[PhantomModel],
     phantoms: tuple[PhantomModel, ...],
     limits: CalibrationLimits,
+    kvp: float | None = None,
 ) -> Examination | None:
     """Return what a scan without a patient shows; ``None`` when a patient lies in it (or nothing at all)."""
     seen = look(volume)
@@ -70,8 +72,8 @@ def examine(
     scene = _scene(volume, patient_position)
     litres = float(scene.patient.sum()) * float(np.prod(scene.coarse.spacing_mm)) / 1e6
     if seen.is_cast and litres >= PATIENT_LITRES:
-        return _body(volume, scene, qa_phantoms, phantoms, limits)
-    return _slabs(volume, scene, qa_phantoms, phantoms, limits) if litres < PATIENT_LITRES else None
+        return _body(volume, scene, qa_phantoms, phantoms, limits, kvp)
+    return _slabs(volume, scene, qa_phantoms, phantoms, limits, kvp) if litres < PATIENT_LITRES else None
 
 
 def _scene(volume: Volume, patient_position: str | None) -> Scene:
@@ -88,9 +90,10 @@ def _body(
     qa_phantoms: Sequence[PhantomModel],
     phantoms: tuple[PhantomModel, ...],
     limits: CalibrationLimits,
+    kvp: float | None,
 ) -> Examination:
     """A cast body with inserts above a calibration phantom."""
-    fit, line, why = _calibrated(volume, scene, phantoms, limits)
+    fit, line, why = _calibrated(volume, scene, phantoms, limits, kvp)
     seen = body_inserts.find(volume, scene.patient, scene.coarse.spacing_mm)
     found = _identified(seen, qa_phantoms, line)
     if found is None:
@@ -104,12 +107,12 @@ def _body(
 
 
 def _calibrated(
-    volume: Volume, scene: Scene, phantoms: tuple[PhantomModel, ...], limits: CalibrationLimits
+    volume: Volume, scene: Scene, phantoms: tuple[PhantomModel, ...], limits: CalibrationLimits, kvp: float | None
 ) -> tuple[PhantomFit | None, Calibration | None, str | None]:
     fit = None
     try:
         fit = phantom.find(volume, scene, phantoms)
-        return fit, calibration.fit(fit, limits), None
+        return fit, calibration.fit(fit, limits, kvp=kvp), None
     except PoorCalibration as poor:
         return fit, None if fit is None else _whatever(fit, limits), str(poor)
     except StudyRefused as refused:
@@ -192,6 +195,7 @@ def _slabs(
     qa_phantoms: Sequence[PhantomModel],
     phantoms: tuple[PhantomModel, ...],
     limits: CalibrationLimits,
+    kvp: float | None,
 ) -> Examination | None:
     """Slabs of rods alone: a calibration phantom, or one with the rods of a QA phantom on it."""
     qa: PhantomFit | None = None
@@ -204,7 +208,7 @@ def _slabs(
             qa = fit
         else:
             others.append(row)
-    calibrating, line, why = _calibrated(volume, _scene_of(scene, tuple(others)), phantoms, limits)
+    calibrating, line, why = _calibrated(volume, _scene_of(scene, tuple(others)), phantoms, limits, kvp)
     if qa is None and calibrating is None:
         return None
     if qa is None:
@@ -226,13 +230,13 @@ def _found(volume: Volume, scene: Scene, models: tuple[PhantomModel, ...]) -> Ph
 
 def _scatter(fit: PhantomFit) -> float:
     """HU rms of a phantom's rods about its line."""
-    hu, noise = calibration.levels(fit.rods, None)
-    return calibration.fit_line([one.rod for one in fit.rods], hu, noise).rms_residual_hu
+    levels = [rod_levels.whole(one) for one in fit.rods]
+    hu, noise = np.array([one.hu for one in levels]), np.array([one.standard_error_hu for one in levels])
+    return fit_line([one.rod for one in fit.rods], hu, noise).rms_residual_hu
 
 
 def _rod_reading(one: RodReading, model: PhantomModel, line: Calibration | None) -> InsertReading:
     lengths = one.slice_centres_lps_mm[:, 2]
-    _, error = calibration.levels([one], None)
     return InsertReading(
         one.rod.name,
         one.rod.density_mg_cm3,
@@ -240,7 +244,7 @@ def _rod_reading(one: RodReading, model: PhantomModel, line: Calibration | None)
         None if line is None else rod_density(one.rod, one.hu_mean, line),
         one.hu_mean,
         one.hu_sd,
-        float(error[0]),
+        rod_levels.whole(one).standard_error_hu,
         one.voxels,
         one.centre_lps_mm,
         float(np.ptp(lengths)),
