@@ -234,7 +234,7 @@ WRONG = {
     ),
     '[senders]\nname = "a"\n': ("senders", "[[senders]]"),
     "[[node]]\nport = 1\n": ("node", "must be a table"),
-    "[calibration]\nmin_sigma_ct = 2.0\n": ("calibration.min_sigma_ct", "below max_sigma_ct"),
+    "[calibration]\nmin_sigma_ct = 2.4\n": ("calibration.min_sigma_ct", "below max_sigma_ct"),
     "[calibration]\nmin_r_squared = 1.1\n": ("calibration.min_r_squared", "at most 1"),
     "[category]\nnormal_above_mg_cm3 = 70\n": ("category.osteoporosis_below_mg_cm3", "below normal"),
     '[levels]\ntargets = ["L8"]\n': ("levels.targets[0]", "not a vertebra"),

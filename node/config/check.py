@@ -57,6 +57,24 @@ def _rows(raw: Mapping[str, Any], array: str) -> Iterator[tuple[int, Mapping[str
         yield from ((index, row) for index, row in enumerate(rows) if isinstance(row, dict))
 
 
+def kinds(file: str, raw: Mapping[str, Any], kind_of: Mapping[str, str]) -> list[Problem]:
+    """QA phantoms where patients lie, and calibration phantoms where a QA phantom is meant."""
+    measure, qa = raw.get("measure"), raw.get("qa")
+    used = [("measure.phantoms", _texts(measure, "phantoms"))] if isinstance(measure, dict) else []
+    for array in ("scanners", "rules"):
+        used += [(f"{array}[{index}].phantoms", _texts(row, "phantoms")) for index, row in _rows(raw, array)]
+    found = [
+        Problem(file, key, f'"{name}" is a QA phantom, no standard under a patient.', "Name it in qa.phantoms.")
+        for key, names in used
+        for name in names
+        if kind_of.get(name) == "qa"
+    ]
+    for name in _texts(qa, "phantoms") if isinstance(qa, dict) else ():
+        if kind_of.get(name) == "patient":
+            found.append(Problem(file, "qa.phantoms", f'"{name}" is no QA phantom.', 'QA phantoms say kind = "qa".'))
+    return found
+
+
 def _texts(row: Mapping[str, Any], key: str) -> list[str]:
     value = row.get(key)
     return [text for text in value if isinstance(text, str)] if isinstance(value, list) else []
@@ -82,6 +100,9 @@ def _references(raw: Mapping[str, Any], names: Names) -> Found:
     measure = raw.get("measure")
     if isinstance(measure, dict):
         yield from _unknown("measure.phantoms", "phantom", _texts(measure, "phantoms"), names.phantoms)
+    qa = raw.get("qa")
+    if isinstance(qa, dict):
+        yield from _unknown("qa.phantoms", "phantom", _texts(qa, "phantoms"), names.phantoms)
     for index, scanner in _rows(raw, "scanners"):
         yield from _unknown(f"scanners[{index}].phantoms", "phantom", _texts(scanner, "phantoms"), names.phantoms)
     for index, rule in _rows(raw, "rules"):

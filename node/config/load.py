@@ -24,9 +24,11 @@ from node.domain.settings import (
     AssemblySettings,
     CalibrationLimits,
     CategoryLimits,
+    ConfounderPolicies,
     Destination,
     LevelLimits,
     MeasurementSettings,
+    QualitySettings,
     ReceiverSettings,
     RetryPolicy,
     Sender,
@@ -69,6 +71,9 @@ class Config:
     """Those of a scanner that is not listed."""
     templates: Mapping[str, Path]
     """Report templates by name."""
+    quality: QualitySettings
+    qa_phantoms: tuple[str, ...]
+    """Ids of the QA phantoms that a scan without a patient may show."""
 
 
 def locate(path: Path | None = None, environment: Mapping[str, str] = os.environ) -> Path:
@@ -129,6 +134,7 @@ def _loaded(file: Path, raw: Mapping[str, Any], named: Path, environment: Mappin
     templates = _templates(file)
     names = check.Names.of(raw, phantoms=files, templates=templates)
     found += check.everything(str(named), raw, tables, arrays, names)
+    found += check.kinds(str(named), raw, {name: one.kind for name, one in phantoms.items()})
     if found:
         raise ConfigError(tuple(found))
     return _config(
@@ -139,6 +145,12 @@ def _loaded(file: Path, raw: Mapping[str, Any], named: Path, environment: Mappin
         templates,
         environment,
     )
+
+
+def catalogue(path: Path | None = None, environment: Mapping[str, str] = os.environ) -> tuple[Path, list[PhantomModel]]:
+    """Where the configuration lies, and the phantoms known there, also while the configuration is wrong."""
+    file = locate(path, environment)
+    return file, list(load_phantoms(phantom_files(_folders(file, "config", "phantoms")).values(), []).values())
 
 
 def _toml(file: Path) -> dict[str, Any]:
@@ -219,7 +231,7 @@ def _config(
     templates: Mapping[str, Path],
     environment: Mapping[str, str],
 ) -> Config:
-    node, measure = tables["node"].model_dump(), tables["measure"].model_dump()
+    node, measure, qa = (tables[name].model_dump() for name in ("node", "measure", "qa"))
     state = _path(environment.get(STATE_VARIABLE) or node["state"], file.parent)
     spool = _path(node["spool"], state) if node["spool"] else state / "spool"
     receiver = {key: node[key] for key in ReceiverSettings.__dataclass_fields__ if key in node and key != "spool"}
@@ -242,13 +254,16 @@ def _config(
             levels=LevelLimits(**tables["levels"].model_dump()),
             category=CategoryLimits(**tables["category"].model_dump()),
             uncertainty=UncertaintySettings(**tables["uncertainty"].model_dump()),
+            confounders=ConfounderPolicies(**tables["confounders"].model_dump()),
         ),
         destinations=tuple(_destination(row) for row in arrays["destinations"]),
         scanners=tuple(arrays["scanners"]),
         rules=tuple(arrays["rules"]),
         phantoms=phantoms,
-        default_phantoms=measure["phantoms"] or tuple(phantoms),
+        default_phantoms=measure["phantoms"] or tuple(name for name, one in phantoms.items() if one.kind != "qa"),
         templates=templates,
+        quality=QualitySettings(**{key: value for key, value in qa.items() if key != "phantoms"}),
+        qa_phantoms=qa["phantoms"] or tuple(name for name, one in phantoms.items() if one.kind == "qa"),
     )
 
 

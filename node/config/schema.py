@@ -26,8 +26,10 @@ from node.domain.settings import (
     AssemblySettings,
     CalibrationLimits,
     CategoryLimits,
+    ConfounderPolicies,
     Destination,
     LevelLimits,
+    QualitySettings,
     ReceiverSettings,
     RetryPolicy,
     Sender,
@@ -155,8 +157,12 @@ CALIBRATION = table(
         min_r_squared=Fraction,
         max_abs_beta_ct_hu=Positive,
         max_rms_residual_hu=Positive,
+        max_left_out_shift_mg_cm3=Positive,
         min_sigma_ct=Positive,
         max_sigma_ct=Positive,
+        sigma_ct_margin=NotNegative,
+        slope_cv_warning_percent=Positive,
+        max_slope_cv_percent=Positive,
     ),
 )
 VOI = table(
@@ -181,7 +187,50 @@ CATEGORY = table(
     "category",
     fields_of(CategoryLimits, normal_above_mg_cm3=Positive, osteoporosis_below_mg_cm3=Positive, kvp=Positive),
 )
-UNCERTAINTY = table("uncertainty", fields_of(UncertaintySettings, relative=Fraction, absolute_mg_cm3=NotNegative))
+UNCERTAINTY = table(
+    "uncertainty",
+    fields_of(
+        UncertaintySettings,
+        relative=Fraction,
+        absolute_mg_cm3=NotNegative,
+        rod_scatter_hu=NotNegative,
+        placement_mm=Annotated[float, Field(ge=0, le=5)],
+        asynchronous_relative=Fraction,
+        asynchronous_absolute_mg_cm3=NotNegative,
+        native_estimate_relative=Fraction,
+    ),
+)
+CONFOUNDERS = table(
+    "confounders",
+    fields_of(
+        ConfounderPolicies,
+        contrast_aorta_hu=Positive,
+        off_centre_mm=Positive,
+        metal_mm3=Positive,
+        truncated_part=Fraction,
+        thick_slices_mm=Positive,
+        noise_mg_cm3=Positive,
+    ),
+)
+QUALITY = table(
+    "qa",
+    {"phantoms": (Strings, ())},
+    fields_of(
+        QualitySettings,
+        interval_days=NotNegative,
+        reminder_interval_h=Positive,
+        baseline_scans=Annotated[int, Field(ge=3, le=100)],
+        sd_limit=Positive,
+        cusum_k=NotNegative,
+        cusum_h=Positive,
+        min_sd_density_mg_cm3=NotNegative,
+        min_sd_slope_percent=NotNegative,
+        min_sd_intercept_hu=NotNegative,
+        asynchronous_validity_days=NotNegative,
+        asynchronous_scans=Annotated[int, Field(ge=1, le=100)],
+        cross_calibration_validity_days=NotNegative,
+    ),
+)
 
 TABLES: dict[str, type[Table]] = {
     "node": NODE,
@@ -192,6 +241,8 @@ TABLES: dict[str, type[Table]] = {
     "levels": LEVEL_LIMITS,
     "category": CATEGORY,
     "uncertainty": UNCERTAINTY,
+    "qa": QUALITY,
+    "confounders": CONFOUNDERS,
 }
 """``[name]``: each may be left out."""
 ARRAYS: dict[str, type[Table]] = {
