@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from node import report
+from node import app, report
 from node.cli.console import cli, out
 from node.config import load
 
@@ -18,6 +18,7 @@ def check(path: Annotated[Path | None, typer.Argument(help="Configuration file o
     checked = load(path)
     for rule in checked.rules:
         report.load(checked.templates[rule.template])
+    app.require_engines(checked)
     out.print(f"{checked.file}: good.", markup=False)
     out.print(
         f"  listens as {checked.receiver.ae_title} on {checked.receiver.bind}:{checked.receiver.port}", markup=False

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import ipaddress
-from typing import Annotated
+import re
+from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field
 
@@ -11,6 +12,7 @@ from node.config.rules import Rule, Scanner
 from node.config.tables import (
     AeTitle,
     Fraction,
+    NotEmpty,
     NotNegative,
     Port,
     Positive,
@@ -28,9 +30,12 @@ from node.domain.settings import (
     CategoryLimits,
     Destination,
     LevelLimits,
+    OnnxModel,
     ReceiverSettings,
     RetryPolicy,
+    SegmenterSettings,
     Sender,
+    TotalSegmentatorSettings,
     UncertaintySettings,
     VoiShape,
     WorkSettings,
@@ -71,6 +76,7 @@ def _level(value: str) -> str:
 Level = Annotated[str, AfterValidator(_level)]
 Levels = Annotated[tuple[Level, ...], Field(strict=False)]
 Density = Annotated[float, Field(ge=-1000, le=3000)]
+Side = Annotated[int, Field(ge=8, le=512)]
 
 
 NODE = table(
@@ -166,6 +172,66 @@ CATEGORY = table(
 )
 UNCERTAINTY = table("uncertainty", fields_of(UncertaintySettings, relative=Fraction, absolute_mg_cm3=NotNegative))
 
+
+def _orientation(value: str) -> str:
+    if len(value) != 3 or any(len(set(value) & set(pair)) != 1 for pair in ("LR", "AP", "SI")):
+        raise ValueError(f'"{value}" is no orientation: one letter for each axis, of L/R, A/P and S/I, as in SPL')
+    return value
+
+
+def _labelled(value: dict[str, str]) -> dict[str, str]:
+    for number, name in value.items():
+        if not number.isdecimal() or int(number) == 0:
+            raise ValueError(f'"{number}" is not a label: a whole number above 0')
+        if not re.fullmatch(r"(vertebrae_)?([CTL]\d{1,2}|S1|body)|sacrum|rib_(left|right)_\d{1,2}", name):
+            raise ValueError(f'"{name}" is nothing that is known: a vertebra (L1), body, sacrum or rib_left_12')
+    if not any(re.fullmatch(r"(vertebrae_)?[CTL]\d{1,2}", name) for name in value.values()):
+        raise ValueError("no vertebra is named")
+    return value
+
+
+Millimetres = Annotated[tuple[Positive, Positive, Positive], Field(strict=False)]
+Task = Literal["total", "vertebrae_pp", "vertebrae_pp_refined", "vertebrae_body"]
+TOTALSEGMENTATOR = table(
+    "totalsegmentator",
+    fields_of(
+        TotalSegmentatorSettings,
+        command=Text,
+        weights=Text | None,
+        tasks=Annotated[tuple[Task, ...], Field(strict=False), NotEmpty],
+        device=Annotated[str, Field(pattern=r"^(cpu|gpu(:\d+)?|mps)$")],
+    ),
+)
+SEGMENTER = table(
+    "segmenter",
+    fields_of(
+        SegmenterSettings,
+        omit=("totalsegmentator", "models"),
+        use=Slug,
+        beside=Strings,
+        timeout_s=Positive,
+        trust=Annotated[float, Field(gt=0.5, lt=1)],
+    ),
+    {"totalsegmentator": (TOTALSEGMENTATOR, TOTALSEGMENTATOR())},
+)
+MODEL = table(
+    "model",
+    fields_of(
+        OnnxModel,
+        name=Slug,
+        file=Text,
+        spacing_mm=Millimetres,
+        labels=Annotated[dict[str, str], AfterValidator(_labelled)],
+        orientation=Annotated[str, AfterValidator(_orientation)],
+        window_hu=Annotated[tuple[float, float], Field(strict=False)],
+        scale_hu=Positive,
+        patch=Annotated[tuple[Side, Side, Side], Field(strict=False)],
+        overlap=Annotated[float, Field(ge=0, le=0.9)],
+        input=Text | None,
+        output=Text | None,
+    ),
+)
+
 TABLES: dict[str, type[Table]] = {
     "node": NODE,
     "measure": MEASURE,
@@ -174,6 +240,7 @@ TABLES: dict[str, type[Table]] = {
     "levels": LEVEL_LIMITS,
     "category": CATEGORY,
     "uncertainty": UNCERTAINTY,
+    "segmenter": SEGMENTER,
 }
 """``[name]``: each may be left out."""
 ARRAYS: dict[str, type[Table]] = {
@@ -181,6 +248,7 @@ ARRAYS: dict[str, type[Table]] = {
     "destinations": DESTINATION,
     "scanners": Scanner,
     "rules": Rule,
+    "models": MODEL,
 }
 """``[[name]]``: any number of each, in order."""
 

@@ -36,7 +36,7 @@ class Frame:
 class Anchor:
     """One independent way in which levels were counted."""
 
-    name: Literal["ribs", "sacrum", "first-rib", "shape", "prior-study"]
+    name: Literal["ribs", "sacrum", "first-rib", "shape", "prior-study", "second-opinion"]
     level_of_first: str | None
     """What this anchor alone would call the uppermost vertebra found."""
     evidence: str
