@@ -6,7 +6,7 @@ import json
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from node import report
+from node import report, segmenters
 from node.dicom import read
 from node.domain.findings import Findings, Refusal
 from node.domain.instance import InstanceHeader
@@ -77,13 +77,13 @@ def measure(
     """
     scene = body.separate(volume, header.patient_position)
     standard = _calibrate(volume, scene, phantoms, settings)
-    column = spine.locate(volume, scene)
+    column, doubts = segmenters.find(volume, scene, settings.segmenter)
     vertebrae = morphometry.deformities(spine.delineate(volume, column))
     vois = {v.level: density.sample(volume, v, settings.voi) for v in vertebrae if v.complete}
     found = Findings(
         header=header,
         refusal=None,
-        cautions=(),
+        cautions=doubts,
         phantom=standard.fit,
         calibration=standard.calibration,
         vertebrae=vertebrae,
@@ -128,7 +128,7 @@ def _judge(found: Findings, standard: _Standard, column: SpineMap, settings: Mea
     except StudyRefused as refused:
         refusal = refusal or refused
     cautions = verdict.cautions(found.header, standard.calibration, mean_levels, settings.category)
-    cautions += verdict.naming_caution(column.assignment)
+    cautions += verdict.naming_caution(column.assignment) + found.cautions
     if refusal is not None or standard.calibration is None:
         return replace(found, refusal=_as_value(refusal), cautions=cautions)
     densities = {

@@ -80,6 +80,9 @@ if behaviour == "crash":
     sys.exit("RuntimeError: CUDA is out of memory")
 if behaviour == "nothing":
     sys.exit(0)
+if behaviour == "answer":
+    asked.output.write_bytes((weights / "answer.nii.gz").read_bytes())
+    sys.exit(0)
 ct = sitk.ReadImage(str(asked.input))
 hu = sitk.GetArrayFromImage(ct)
 numbers = {{"total": (32, 31, 30), "vertebrae_pp": (19, 20, 21), "vertebrae_body": (1, 1, 1)}}[asked.task]
