@@ -94,7 +94,10 @@ def measure(
         mean_expanded_uncertainty_mg_cm3=None,
         mean_levels=(),
         category="not-classified",
-        reformats=(reformat.sagittal(volume, column),),
+        reformats=(reformat.sagittal(volume, vertebrae, settings.reformat, header.slice_thickness_mm),),
+        curved=reformat.curved(volume, vertebrae, settings.reformat, header.slice_thickness_mm)
+        if settings.reformat.curved
+        else (),
     )
     return _judge(found, standard, column, settings)
 

@@ -40,6 +40,7 @@ def everything(
         _senders(tables["node"], arrays["senders"]),
         _destinations(tables["node"], arrays["destinations"]),
         _limits(tables),
+        _images(tables["reformat"]),
         _engines(tables["segmenter"], raw, arrays["models"]),
         _unreachable("scanners", arrays["scanners"]),
         _unreachable("rules", arrays["rules"]),
@@ -158,6 +159,13 @@ def _takes_all_of(earlier: Table, later: Table) -> bool:
         wider = earlier.max_slice_thickness_mm >= later.max_slice_thickness_mm
         return wider and earlier.allow_derived >= later.allow_derived and earlier.priority >= later.priority
     return True
+
+
+def _images(reformat: Any) -> Found:
+    if reformat.least_images > reformat.most_images:
+        yield "reformat.least_images", "is more than most_images.", "Make it smaller."
+    if reformat.curved_images % 2 == 0:
+        yield "reformat.curved_images", "must be odd: one image in the middle, as many at either side.", "Add one."
 
 
 def _engines(segmenter: Any, raw: Mapping[str, Any], models: Rows) -> Found:

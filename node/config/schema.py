@@ -32,6 +32,7 @@ from node.domain.settings import (
     LevelLimits,
     OnnxModel,
     ReceiverSettings,
+    ReformatSettings,
     RetryPolicy,
     SegmenterSettings,
     Sender,
@@ -190,6 +191,18 @@ def _labelled(value: dict[str, str]) -> dict[str, str]:
     return value
 
 
+REFORMAT = table(
+    "reformat",
+    fields_of(
+        ReformatSettings,
+        thickness_mm=Annotated[float, Field(ge=2, le=3)],
+        least_images=Annotated[int, Field(ge=7, le=15)],
+        most_images=Annotated[int, Field(ge=7, le=15)],
+        pixel_mm=Annotated[float, Field(ge=0.4, le=1)],
+        curved_images=Annotated[int, Field(ge=1, le=15)],
+    ),
+)
+
 Millimetres = Annotated[tuple[Positive, Positive, Positive], Field(strict=False)]
 Task = Literal["total", "vertebrae_pp", "vertebrae_pp_refined", "vertebrae_body"]
 TOTALSEGMENTATOR = table(
@@ -241,6 +254,7 @@ TABLES: dict[str, type[Table]] = {
     "category": CATEGORY,
     "uncertainty": UNCERTAINTY,
     "segmenter": SEGMENTER,
+    "reformat": REFORMAT,
 }
 """``[name]``: each may be left out."""
 ARRAYS: dict[str, type[Table]] = {

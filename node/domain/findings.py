@@ -8,7 +8,7 @@ from typing import Literal
 
 from node.domain.instance import InstanceHeader
 from node.domain.phantom import Calibration, PhantomFit
-from node.domain.spine import LevelAssignment, Reformat, Vertebra, Voi
+from node.domain.spine import CurvedReformat, LevelAssignment, Reformat, Vertebra, Voi
 
 Category = Literal["normal", "low-bone-mass", "osteoporosis", "not-classified"]
 
@@ -64,3 +64,4 @@ class Findings:
     mean_levels: tuple[str, ...]
     category: Category
     reformats: tuple[Reformat, ...]
+    curved: tuple[CurvedReformat, ...] = ()

@@ -76,6 +76,23 @@ class UncertaintySettings:
 
 
 @dataclass(frozen=True, slots=True)
+class ReformatSettings:
+    """The sagittal images and the curved ones."""
+
+    thickness_mm: float = 2.5
+    """Slab that each image averages: thinner ones are noisy, thicker ones blur endplates."""
+    least_images: int = 9
+    most_images: int = 15
+    """Of the straight stack; a crooked column gets more, up to this many."""
+    pixel_mm: float = 0.9
+    """Isotropic; not coarser than 1 mm."""
+    curved: bool = True
+    """Images bent along the column, too: all vertebrae at once in scoliosis."""
+    curved_images: int = 5
+    """Of each: the middle of the bodies, and as many at either side."""
+
+
+@dataclass(frozen=True, slots=True)
 class TotalSegmentatorSettings:
     """The public package ``totalsegmentator`` as this site has installed it."""
 
@@ -142,6 +159,7 @@ class MeasurementSettings:
     category: CategoryLimits = field(default_factory=CategoryLimits)
     uncertainty: UncertaintySettings = field(default_factory=UncertaintySettings)
     segmenter: SegmenterSettings = field(default_factory=SegmenterSettings)
+    reformat: ReformatSettings = field(default_factory=ReformatSettings)
 
 
 @dataclass(frozen=True, slots=True)
