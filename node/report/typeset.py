@@ -71,7 +71,7 @@ class Type:
         if anchor[0] != "l":
             x -= self.length(text) * (0.5 if anchor[0] == "m" else 1.0)
         y += {"s": 0.0, "m": 0.355, "t": 0.75, "b": -0.2}[anchor[1]] * self.size * self.finer
-        stroke = rim or (max(round(self.size * self.finer / 28), 1) if self.bold else 0)
+        stroke = rim or (max(round(self.size * self.finer / 48), 1) if self.bold else 0)
         edge = (0, 0, 0) if rim else self.colour
         for part, font, shift in self._runs(text):
             place = (x, y - shift * self.size * self.finer)

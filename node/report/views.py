@@ -214,8 +214,8 @@ def _drawn(
 
 
 def with_heights(volume: Volume, findings: Findings, size: tuple[int, int], words: Words, text: float) -> Image.Image:
-    """The spine from the side with its names, and its heights in a margin; ``size`` as seen, drawn ``FINER`` times."""
-    margin = round(text * 10.2)
+    """The spine from the side, and its heights in a margin; at most ``size`` as seen, drawn ``FINER`` times larger."""
+    margin = round(text * 11.2)
     cut = sagittal_cut(volume, findings)
     notes = _notes(findings, cut, words)
     room = size[0] - margin, size[1] - round(1.25 * text * len(notes))
@@ -231,7 +231,7 @@ def with_heights(volume: Volume, findings: Findings, size: tuple[int, int], word
     for line, note in enumerate(notes, 1):
         y = (canvas.size[1] + 1.2 * text * line) * FINER
         kind.draw(ImageDraw.Draw(sheet), (left * FINER, y), kind.fitted(note, (size[0] - left) * FINER))
-    return sheet
+    return sheet.crop((0, 0, sheet.width, min((canvas.size[1] + round(1.3 * text * len(notes))) * FINER, sheet.height)))
 
 
 def _draw_heights(canvas: Canvas, findings: Findings) -> None:
