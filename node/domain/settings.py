@@ -74,6 +74,19 @@ class UncertaintySettings:
     """Standard uncertainty in quadrature: positioning, beam hardening, field inhomogeneity."""
 
 
+Output = Literal["bone-density", "segmentation", "sagittal", "heights"]
+"""What a measured series gives: two reports, the segments of the first, the images of the second."""
+
+
+@dataclass(frozen=True, slots=True)
+class ReportSettings:
+    """What is written, and in which form."""
+
+    outputs: tuple[Output, ...] = ("bone-density", "segmentation", "sagittal", "heights")
+    sr_class: Literal["comprehensive", "comprehensive-3d"] = "comprehensive"
+    """SOP class of the reports. Their content is the same; Comprehensive is the older and the wider accepted."""
+
+
 @dataclass(frozen=True, slots=True)
 class MeasurementSettings:
     """Everything that the measurement itself can be told."""

@@ -4,23 +4,23 @@ from __future__ import annotations
 
 import os
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime
 from pathlib import Path
 
 from pydicom.dataset import Dataset
 
 from node.domain.findings import Findings
-from node.domain.job import MeasureJob, OutgoingObject
+from node.domain.job import Kind, MeasureJob, OutgoingObject
+from node.domain.settings import Output
 from node.domain.volume import Volume
 from node.errors import ReportInvalid
-from node.report import sagittal, sr, template, uids, verify
+from node.report import sagittal, segmentation, sr, template, uids, verify
 from node.report.bone_density import Report
 from node.report.source import Source
 
-SAGITTAL_ORDER = 0
-SR_ORDER = 10
-"""Images go before the reports that cite them; room between for segmentations."""
+ORDER: Mapping[Kind, int] = {"sagittal": 0, "segmentation": 5, "heights": 9, "sr": 10}
+"""Images go before the reports that cite them, and the bone-density report goes last."""
 
 
 def write(
@@ -37,50 +37,88 @@ def write(
     if findings.refusal is not None and not job.report_refusals:
         return ()
     checked = template.load(job.template)
+    source, names = Source(job.series.instances, volume), uids.of_job(job, checked.digest)
+    planned = None
+    if "segmentation" in job.report.outputs:
+        planned = segmentation.plan(findings, job.settings.levels.targets, source, checked, names)
     report = Report(
         findings=findings,
-        source=Source(job.series.instances, volume),
+        source=source,
         template=checked,
-        uids=uids.of_job(job, checked.digest),
+        uids=names,
         provenance=job.provenance,
         category=job.settings.category,
+        settings=job.report,
+        segmentation=planned,
     )
     job.out_dir.mkdir(parents=True, exist_ok=True)
-    written = [*_sagittal(report, job.out_dir, created), _report(report, job.out_dir, created)]
+    written = [
+        one for name in _WRITERS if name in report.written for one in _WRITERS[name](report, job.out_dir, created)
+    ]
     _sync_folder(job.out_dir)
     return tuple(written)
 
 
 def _sagittal(report: Report, folder: Path, created: datetime | None) -> Iterator[OutgoingObject]:
-    if report.refused:
-        return
     for reformat in report.findings.reformats:
         stack = sagittal.images(reformat, report.source, report.template, report.uids, report.provenance, created)
         for index, image in enumerate(stack):
             path = folder / f"{reformat.name}-{index + 1:03d}.dcm"
             _save(image, path)
             verify.reformat_image(path, reformat, index, report)
-            yield _outgoing(image, path, "sagittal", SAGITTAL_ORDER)
+            yield _outgoing(image, path, "sagittal")
 
 
-def _report(report: Report, folder: Path, created: datetime | None) -> OutgoingObject:
+def _segmentation(report: Report, folder: Path, created: datetime | None) -> Iterator[OutgoingObject]:
+    if report.segmentation is None:
+        return
+    path = folder / "segmentation.dcm"
+    dataset = segmentation.segmentation(
+        report.segmentation, report.source, report.template, report.uids, report.provenance, created
+    )
+    _save(dataset, path)
+    verify.segmentation(path, report)
+    yield _outgoing(dataset, path, "segmentation")
+
+
+def _heights(report: Report, folder: Path, created: datetime | None) -> Iterator[OutgoingObject]:
+    path = folder / "vertebral-heights.dcm"
+    dataset = _made(sr.heights, report, created)
+    _save(dataset, path)
+    verify.heights(path, report)
+    yield _outgoing(dataset, path, "heights")
+
+
+def _bone_density(report: Report, folder: Path, created: datetime | None) -> Iterator[OutgoingObject]:
     path = folder / "bone-density.dcm"
-    try:
-        dataset = sr.bone_density(report, created)
-    except (ValueError, TypeError, AttributeError, KeyError) as error:
-        raise ReportInvalid(f"the report cannot be made: {error}") from error
+    dataset = _made(sr.bone_density, report, created)
     _save(dataset, path)
     verify.bone_density(path, report)
-    return _outgoing(dataset, path, "sr", SR_ORDER)
+    yield _outgoing(dataset, path, "sr")
 
 
-def _outgoing(dataset: Dataset, path: Path, kind: str, order: int) -> OutgoingObject:
+def _made(make: Callable[[Report, datetime | None], Dataset], report: Report, created: datetime | None) -> Dataset:
+    try:
+        return make(report, created)
+    except (ValueError, TypeError, AttributeError, KeyError) as error:
+        raise ReportInvalid(f"the report cannot be made: {error}") from error
+
+
+_WRITERS: Mapping[Output, Callable[[Report, Path, datetime | None], Iterator[OutgoingObject]]] = {
+    "sagittal": _sagittal,
+    "segmentation": _segmentation,
+    "heights": _heights,
+    "bone-density": _bone_density,
+}
+
+
+def _outgoing(dataset: Dataset, path: Path, kind: Kind) -> OutgoingObject:
     return OutgoingObject(
         path=path,
         sop_class_uid=str(dataset.SOPClassUID),
         sop_instance_uid=str(dataset.SOPInstanceUID),
-        kind="sr" if kind == "sr" else "sagittal",
-        order=order,
+        kind=kind,
+        order=ORDER[kind],
     )
 
 

@@ -70,6 +70,9 @@ _TEXTS: Mapping[str, frozenset[str]] = {
         "comment_voi_no_density": "level",
         "comment_mean": "levels vbmd uncertainty material",
         "comment_body": "level",
+        "comment_heights": "level finding",
+        "deformity_candidate": "type loss grade",
+        "deformity_unknown": "",
         "warning": "message code",
         "exclusion": "message code",
         "evidence": "name value",
@@ -171,6 +174,23 @@ class SagittalSpec:
 
 
 @dataclass(frozen=True, slots=True)
+class HeightsSpec:
+    """The report of vertebral heights, on the sagittal images."""
+
+    title: Coded
+    series_description: str
+    series_number: int
+
+
+@dataclass(frozen=True, slots=True)
+class SeriesSpec:
+    """A series of its own."""
+
+    series_description: str
+    series_number: int
+
+
+@dataclass(frozen=True, slots=True)
 class Template:
     """A checked template; every key that the report asks for is there."""
 
@@ -179,6 +199,8 @@ class Template:
     scheme: Scheme
     document: DocumentSpec
     sagittal: SagittalSpec
+    segmentation: SeriesSpec
+    heights: HeightsSpec
     sites: Mapping[str, Coded]
     numbers: Mapping[str, NumberSpec]
     concepts: Mapping[str, Coded]
@@ -286,6 +308,8 @@ def _template(parsed: Mapping[str, Any], reader: _Reader, digest: str) -> Templa
         scheme=_scheme(parsed, reader),
         document=_document(parsed, reader),
         sagittal=_sagittal(parsed, reader),
+        segmentation=_series(parsed, "segmentation", reader),
+        heights=_heights(parsed, reader),
         sites=_sites(parsed, reader),
         numbers=_numbers(parsed, reader),
         concepts=reader.codes(parsed, "concepts", tuple(_CONCEPTS)),
@@ -338,6 +362,25 @@ def _sagittal(parsed: Mapping[str, Any], reader: _Reader) -> SagittalSpec:
         window_width_hu=reader.number(table, "window_width_hu", where, 1, 8000),
         derivation=reader.code(table, "derivation", where),
         source_purpose=reader.code(table, "source_purpose", where),
+    )
+
+
+def _series(parsed: Mapping[str, Any], name: str, reader: _Reader) -> SeriesSpec:
+    table, where = reader.table(parsed, name), f"{name}."
+    reader.strangers(table, frozenset(f.name for f in fields(SeriesSpec)), where)
+    return SeriesSpec(
+        series_description=reader.text(table, "series_description", where),
+        series_number=reader.number(table, "series_number", where, 1, 2**31 - 1),
+    )
+
+
+def _heights(parsed: Mapping[str, Any], reader: _Reader) -> HeightsSpec:
+    table, where = reader.table(parsed, "heights"), "heights."
+    reader.strangers(table, frozenset(f.name for f in fields(HeightsSpec)), where)
+    return HeightsSpec(
+        title=reader.code(table, "title", where),
+        series_description=reader.text(table, "series_description", where),
+        series_number=reader.number(table, "series_number", where, 1, 2**31 - 1),
     )
 
 
