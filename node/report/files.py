@@ -36,12 +36,23 @@ def write(
     """
     if findings.refusal is not None and not job.report_refusals:
         return ()
+    report = prepare(findings, volume, job)
+    job.out_dir.mkdir(parents=True, exist_ok=True)
+    written = [
+        one for name in _WRITERS if name in report.written for one in _WRITERS[name](report, job.out_dir, created)
+    ]
+    _sync_folder(job.out_dir)
+    return tuple(written)
+
+
+def prepare(findings: Findings, volume: Volume | None, job: MeasureJob) -> Report:
+    """What the outputs of a job are made from. Raises ``ConfigError`` for the template."""
     checked = template.load(job.template)
     source, names = Source(job.series.instances, volume), uids.of_job(job, checked.digest)
     planned = None
     if "segmentation" in job.report.outputs:
         planned = segmentation.plan(findings, job.settings.levels.targets, source, checked, names)
-    report = Report(
+    return Report(
         findings=findings,
         source=source,
         template=checked,
@@ -51,12 +62,6 @@ def write(
         settings=job.report,
         segmentation=planned,
     )
-    job.out_dir.mkdir(parents=True, exist_ok=True)
-    written = [
-        one for name in _WRITERS if name in report.written for one in _WRITERS[name](report, job.out_dir, created)
-    ]
-    _sync_folder(job.out_dir)
-    return tuple(written)
 
 
 def _sagittal(report: Report, folder: Path, created: datetime | None) -> Iterator[OutgoingObject]:
@@ -115,6 +120,7 @@ _WRITERS: Mapping[Output, Callable[[Report, Path, datetime | None], Iterator[Out
 def _outgoing(dataset: Dataset, path: Path, kind: Kind) -> OutgoingObject:
     return OutgoingObject(
         path=path,
+        series_instance_uid=str(dataset.SeriesInstanceUID),
         sop_class_uid=str(dataset.SOPClassUID),
         sop_instance_uid=str(dataset.SOPInstanceUID),
         kind=kind,

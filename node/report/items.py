@@ -152,6 +152,8 @@ def group(
     for item in holder.ContentSequence if segment is not None else ():
         if item.ValueType == "NUM":
             _draw(item, regions[0])
+        elif item.ConceptNameCodeSequence[0].CodeValue == "121233":
+            item.ConceptNameCodeSequence[0].CodeMeaning = "Source image for segmentation"  # as PS3.16 writes it
     for region in regions[1:] if segment is None and not planar else ():
         holder.ContentSequence.append(_further_region(region))
     for answer in answers:

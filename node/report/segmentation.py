@@ -127,7 +127,7 @@ def segmentation(
         )
     except (ValueError, TypeError, AttributeError, KeyError) as error:
         raise ReportInvalid(f"the segmentation cannot be made: {error}") from error
-    return _finished(dataset, source, created)
+    return _finished(dataset, source, uids, created)
 
 
 def _numbered(planned: Plan) -> list[tuple[int, Segment]]:
@@ -264,14 +264,17 @@ def _lab(rgb: tuple[int, int, int]) -> tuple[float, float, float]:
     return float(116 * f[1] - 16), float(500 * (f[0] - f[1])), float(200 * (f[1] - f[2]))
 
 
-def _finished(dataset: Dataset, source: Source, created: datetime | None) -> Dataset:
-    """Patient, study, dates and coding scheme as in every other output."""
+def _finished(dataset: Dataset, source: Source, uids: Uids, created: datetime | None) -> Dataset:
+    """Patient, study, dates and coding scheme as in every other output; no UID that is made up on the way."""
     header = source.representative
     moment = identity.moment(header, created)
     identity.identify(header, dataset)
     for name in ("InstanceCreation", "Series", "Content"):
         setattr(dataset, f"{name}Date", moment.date)
         setattr(dataset, f"{name}Time", moment.time)
+    organization = uids.uid("dimensions", "segmentation")
+    for item in (*dataset.DimensionOrganizationSequence, *dataset.DimensionIndexSequence):
+        item.DimensionOrganizationUID = organization
     identity.copy_attributes(header, dataset, ["PositionReferenceIndicator", "BodyPartExamined"])
     dataset.ContributingEquipmentSequence = DicomSequence([identity.equipment(header)])
     return dataset
