@@ -94,6 +94,7 @@ def job_for(series: Series, decision: Decision, config: Config, out_dir: Path) -
         report_refusals=rule.report_refusals,
         out_dir=out_dir,
         provenance=Provenance(software_version(), config.digest),
+        page=config.page,
     )
 
 

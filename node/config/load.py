@@ -27,6 +27,7 @@ from node.domain.settings import (
     LevelLimits,
     MeasurementSettings,
     OnnxModel,
+    PageSettings,
     ReceiverSettings,
     ReformatSettings,
     RetryPolicy,
@@ -62,6 +63,7 @@ class Config:
     assembly: AssemblySettings
     work: WorkSettings
     measurement: MeasurementSettings
+    page: PageSettings
     destinations: tuple[Destination, ...]
     scanners: tuple[Scanner, ...]
     rules: tuple[Rule, ...]
@@ -200,6 +202,7 @@ def _config(
             reformat=ReformatSettings(**tables["reformat"].model_dump()),
             segmenter=_segmenter(tables["segmenter"], arrays["models"], file.parent),
         ),
+        page=_page(tables["page"], file.parent),
         destinations=tuple(_destination(row) for row in arrays["destinations"]),
         scanners=tuple(arrays["scanners"]),
         rules=tuple(arrays["rules"]),
@@ -212,6 +215,13 @@ def _config(
 def _destination(row: Table) -> Destination:
     values = row.model_dump()
     return Destination(**(values | {"retry": RetryPolicy(**values["retry"])}))
+
+
+def _page(row: Table, folder: Path) -> PageSettings:
+    values = row.model_dump()
+    if values["font"]:
+        values["font"] = str(_path(values["font"], folder))
+    return PageSettings(**values)
 
 
 def _segmenter(row: Table, models: Sequence[Table], folder: Path) -> SegmenterSettings:

@@ -31,6 +31,7 @@ from node.domain.settings import (
     Destination,
     LevelLimits,
     OnnxModel,
+    PageSettings,
     ReceiverSettings,
     ReformatSettings,
     RetryPolicy,
@@ -203,6 +204,15 @@ REFORMAT = table(
     ),
 )
 
+PAGE = table(
+    "page",
+    fields_of(
+        PageSettings,
+        font=Text | None,
+        forms=Annotated[tuple[Literal["picture", "pdf"], ...], Field(strict=False), NotEmpty],
+    ),
+)
+
 Millimetres = Annotated[tuple[Positive, Positive, Positive], Field(strict=False)]
 Task = Literal["total", "vertebrae_pp", "vertebrae_pp_refined", "vertebrae_body"]
 TOTALSEGMENTATOR = table(
@@ -255,6 +265,7 @@ TABLES: dict[str, type[Table]] = {
     "uncertainty": UNCERTAINTY,
     "segmenter": SEGMENTER,
     "reformat": REFORMAT,
+    "page": PAGE,
 }
 """``[name]``: each may be left out."""
 ARRAYS: dict[str, type[Table]] = {

@@ -11,7 +11,7 @@ from node.domain.instance import Series
 from node.domain.phantom import PhantomModel
 from node.domain.prior import PriorResult
 from node.domain.quality import Quality
-from node.domain.settings import MeasurementSettings
+from node.domain.settings import MeasurementSettings, PageSettings
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,8 +39,13 @@ class MeasureJob:
     provenance: Provenance
     quality: Quality = field(default_factory=Quality)
     """What the record of calibrations knows about the scanner."""
+    page: PageSettings = field(default_factory=PageSettings)
     priors: tuple[PriorResult, ...] = ()
     """Earlier results of the patient, oldest first."""
+
+
+Kind = Literal["sagittal", "sr", "curved", "key-image", "summary", "summary-pdf"]
+"""What an object is; "sr" is the bone-density report."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +55,7 @@ class OutgoingObject:
     path: Path
     sop_class_uid: str
     sop_instance_uid: str
-    kind: Literal["sagittal", "sr"]
+    kind: Kind
     order: int
 
 

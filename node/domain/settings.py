@@ -150,6 +150,17 @@ class SegmenterSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class PageSettings:
+    """The summary page and the labelled images."""
+
+    language: Literal["en", "zh"] = "en"
+    font: str | None = None
+    """A font file of the site's own, before all others; ``None``: those of the system."""
+    forms: tuple[Literal["picture", "pdf"], ...] = ("picture",)
+    """A secondary capture, an encapsulated PDF, or both."""
+
+
+@dataclass(frozen=True, slots=True)
 class MeasurementSettings:
     """Everything that the measurement itself can be told."""
 

@@ -11,15 +11,18 @@ from pathlib import Path
 from pydicom.dataset import Dataset
 
 from node.domain.findings import Findings
-from node.domain.job import MeasureJob, OutgoingObject
+from node.domain.job import Kind, MeasureJob, OutgoingObject
 from node.domain.volume import Volume
 from node.errors import ReportInvalid
-from node.report import sagittal, sr, template, uids, verify
+from node.report import captures, heading, key_images, page, sagittal, sr, template, uids, verify
 from node.report.bone_density import Report
 from node.report.source import Source
+from node.report.words import Words
 
 SAGITTAL_ORDER = 0
+PICTURE_ORDER = 1
 SR_ORDER = 10
+SUMMARY_ORDER = 11
 """Images go before the reports that cite them; room between for segmentations."""
 
 
@@ -46,7 +49,12 @@ def write(
         category=job.settings.category,
     )
     job.out_dir.mkdir(parents=True, exist_ok=True)
-    written = [*_sagittal(report, job.out_dir, created), _report(report, job.out_dir, created)]
+    written = [
+        *_sagittal(report, job.out_dir, created),
+        *_pictures(report, job, created),
+        _report(report, job.out_dir, created),
+        *_summary(report, job, created),
+    ]
     _sync_folder(job.out_dir)
     return tuple(written)
 
@@ -63,6 +71,43 @@ def _sagittal(report: Report, folder: Path, created: datetime | None) -> Iterato
             yield _outgoing(image, path, "sagittal", SAGITTAL_ORDER)
 
 
+def _pictures(report: Report, job: MeasureJob, created: datetime | None) -> Iterator[OutgoingObject]:
+    """The curved images and the labelled ones."""
+    volume = report.source.volume
+    if report.refused or volume is None:
+        return
+    for reformat in report.findings.curved:
+        for image in captures.curved(reformat, report, created):
+            path = job.out_dir / f"{reformat.name}-{image.InstanceNumber:03d}.dcm"
+            _save(image, path)
+            verify.capture(path, report)
+            yield _outgoing(image, path, "curved", PICTURE_ORDER)
+    labelled = key_images.key_images(report.findings, volume, Words(page.language_of(job.page)))
+    for image in captures.colour(labelled, "key-images", report, created):
+        path = job.out_dir / f"key-image-{image.InstanceNumber:03d}.dcm"
+        _save(image, path)
+        verify.capture(path, report)
+        yield _outgoing(image, path, "key-image", PICTURE_ORDER)
+
+
+def _summary(report: Report, job: MeasureJob, created: datetime | None) -> Iterator[OutgoingObject]:
+    """The summary page, in the forms that are asked for."""
+    language = page.language_of(job.page)
+    top = heading.heading(report.source.representative, report.findings.header, report.provenance, Words(language))
+    style = page.Style(language, job.page.font, report.category)
+    drawn = page.page(report.findings, report.source.volume, job.priors, language, top, style)
+    made: list[tuple[Dataset, Kind]] = []
+    if "picture" in job.page.forms:
+        made += [(image, "summary") for image in captures.colour([drawn], "summary", report, created)]
+    if "pdf" in job.page.forms:
+        made.append((captures.pdf(drawn, report, created), "summary-pdf"))
+    for dataset, kind in made:
+        path = job.out_dir / f"{kind}.dcm"
+        _save(dataset, path)
+        verify.capture(path, report)
+        yield _outgoing(dataset, path, kind, SUMMARY_ORDER)
+
+
 def _report(report: Report, folder: Path, created: datetime | None) -> OutgoingObject:
     path = folder / "bone-density.dcm"
     try:
@@ -74,12 +119,12 @@ def _report(report: Report, folder: Path, created: datetime | None) -> OutgoingO
     return _outgoing(dataset, path, "sr", SR_ORDER)
 
 
-def _outgoing(dataset: Dataset, path: Path, kind: str, order: int) -> OutgoingObject:
+def _outgoing(dataset: Dataset, path: Path, kind: Kind, order: int) -> OutgoingObject:
     return OutgoingObject(
         path=path,
         sop_class_uid=str(dataset.SOPClassUID),
         sop_instance_uid=str(dataset.SOPInstanceUID),
-        kind="sr" if kind == "sr" else "sagittal",
+        kind=kind,
         order=order,
     )
 

@@ -58,6 +58,7 @@ _CONCEPTS = [
     "comment",
     "qualitative_evaluations",
 ]
+_PICTURES = ("curved-sagittal", "curved-coronal", "key-images", "summary", "summary-pdf")
 _FINDINGS = ("trabecular", "body")
 _TEXTS: Mapping[str, frozenset[str]] = {
     name: frozenset(words.split())
@@ -166,8 +167,18 @@ class SagittalSpec:
     series_number: int
     window_center_hu: int
     window_width_hu: int
+    soft_window_center_hu: int
+    soft_window_width_hu: int
     derivation: Coded
     source_purpose: Coded
+
+
+@dataclass(frozen=True, slots=True)
+class SeriesSpec:
+    """A series of pictures."""
+
+    series_description: str
+    series_number: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,6 +190,7 @@ class Template:
     scheme: Scheme
     document: DocumentSpec
     sagittal: SagittalSpec
+    pictures: Mapping[str, SeriesSpec]
     sites: Mapping[str, Coded]
     numbers: Mapping[str, NumberSpec]
     concepts: Mapping[str, Coded]
@@ -286,6 +298,7 @@ def _template(parsed: Mapping[str, Any], reader: _Reader, digest: str) -> Templa
         scheme=_scheme(parsed, reader),
         document=_document(parsed, reader),
         sagittal=_sagittal(parsed, reader),
+        pictures=_pictures(parsed, reader),
         sites=_sites(parsed, reader),
         numbers=_numbers(parsed, reader),
         concepts=reader.codes(parsed, "concepts", tuple(_CONCEPTS)),
@@ -336,9 +349,25 @@ def _sagittal(parsed: Mapping[str, Any], reader: _Reader) -> SagittalSpec:
         series_number=reader.number(table, "series_number", where, 1, 2**31 - 1),
         window_center_hu=reader.number(table, "window_center_hu", where, -2000, 4000),
         window_width_hu=reader.number(table, "window_width_hu", where, 1, 8000),
+        soft_window_center_hu=reader.number(table, "soft_window_center_hu", where, -2000, 4000),
+        soft_window_width_hu=reader.number(table, "soft_window_width_hu", where, 1, 8000),
         derivation=reader.code(table, "derivation", where),
         source_purpose=reader.code(table, "source_purpose", where),
     )
+
+
+def _pictures(parsed: Mapping[str, Any], reader: _Reader) -> dict[str, SeriesSpec]:
+    tables = reader.table(parsed, "pictures")
+    reader.strangers(tables, frozenset(_PICTURES), "pictures.")
+    found = {}
+    for name in _PICTURES:
+        table, where = reader.table(tables, name, "pictures."), f"pictures.{name}."
+        reader.strangers(table, frozenset(f.name for f in fields(SeriesSpec)), where)
+        found[name] = SeriesSpec(
+            series_description=reader.text(table, "series_description", where),
+            series_number=reader.number(table, "series_number", where, 1, 2**31 - 1),
+        )
+    return found
 
 
 def _sites(parsed: Mapping[str, Any], reader: _Reader) -> dict[str, Coded]:

@@ -12,6 +12,7 @@ import highdicom as hd
 import pydicom
 import pytest
 
+from node.domain.settings import PageSettings
 from node.report import write
 from tests.peers import peer, peer_file
 from tests.report import fixtures
@@ -27,7 +28,7 @@ DCIODVFY_NOISE = (
     # PS3.3 C.8.2.1.1.1 leaves value 3 of a derived image open; AXIAL would be silent but wrong.
     r"Warning - Unrecognized defined term <REFORMATTED> for value 3 of attribute <Image Type>",
     # The name of the object it recognised.
-    r"ComprehensiveSR|CTImage",
+    r"ComprehensiveSR|CTImage|SCImage|EncapsulatedPDF",
 )
 DSRDUMP_NOISE = (
     # DCMTK 3.6.7 has no rules for the representation of UTF-8.
@@ -72,6 +73,14 @@ def test_dciodvfy_is_content(name: str, head_first: Written, out_dir: Path) -> N
 def test_dciodvfy_is_content_with_every_source(series: str, request: pytest.FixtureRequest, out_dir: Path) -> None:
     for one in written_case("measured", request.getfixturevalue(series), out_dir):
         assert beyond(DCIODVFY_NOISE, said(peer("dciodvfy"), one.path)[1]) == []
+
+
+@pytest.mark.parametrize("name", ["measured", "refused, never read"])
+def test_dciodvfy_is_content_with_a_page_as_pdf(name: str, head_first: Written, out_dir: Path) -> None:
+    findings, volume = CASES[name](head_first)
+    asked = fixtures.job(head_first[0], out_dir, page=PageSettings(forms=("pdf",)))
+    (document,) = (one for one in write(findings, volume, asked) if one.kind == "summary-pdf")
+    assert beyond(DCIODVFY_NOISE, said(peer("dciodvfy"), document.path)[1]) == []
 
 
 @pytest.mark.parametrize("name", CASES)

@@ -113,8 +113,8 @@ def test_refused_calibration_stays_as_evidence(head_first: Written, out_dir: Pat
     assert len(report.rods) == 3
 
 
-def test_refused_study_sends_no_images(head_first: Written, out_dir: Path) -> None:
-    assert [one.kind for one in written_case("refused, levels found", head_first, out_dir)] == ["sr"]
+def test_refused_study_sends_its_page_and_no_other_image(head_first: Written, out_dir: Path) -> None:
+    assert [one.kind for one in written_case("refused, levels found", head_first, out_dir)] == ["sr", "summary"]
 
 
 def test_refusal_that_is_not_to_be_reported_sends_nothing(head_first: Written, out_dir: Path) -> None:
@@ -124,7 +124,8 @@ def test_refusal_that_is_not_to_be_reported_sends_nothing(head_first: Written, o
 
 def test_images_go_before_the_report(head_first: Written, out_dir: Path) -> None:
     objects = written_case("measured", head_first, out_dir)
-    assert [one.kind for one in sorted(objects, key=lambda one: one.order)] == ["sagittal"] * 3 + ["sr"]
+    kinds = [one.kind for one in sorted(objects, key=lambda one: one.order)]
+    assert kinds == ["sagittal"] * 3 + ["curved"] + ["key-image"] * 4 + ["sr", "summary"]
 
 
 def test_objects_say_what_the_files_hold(any_series: Written, out_dir: Path) -> None:
