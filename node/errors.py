@@ -8,6 +8,8 @@
     │   ├── NoSuitableSeries, UnsuitableSeries, IncompleteSeries, IrregularSeries, ImageUndecodable
     │   ├── PhantomNotFound, PhantomOutOfField, PhantomUnknown, PhantomAmbiguous, PoorCalibration
     │   ├── SpineNotFound, LevelsOutsideScan, LevelsAmbiguous, VertebraNotMeasurable
+    │   ├── Confounded         the configuration refuses scans of this kind (contrast medium, noise, tube voltage)
+    │   ├── QaScan             no patient but a QA phantom: measured for the scanner's record
     │   └── MeasurementFailed  the measurement crashed or ran out of time or memory
     ├── SegmenterFailed        an engine beside the built-in one is missing, ran out of time, or gave nonsense
     ├── ReportInvalid          what we wrote could not be read back: our bug
@@ -146,6 +148,18 @@ class VertebraNotMeasurable(StudyRefused):
     """No permitted vertebra can be measured (metal, cement, fracture, lesion, artefact)."""
 
     reason = "vertebra-not-measurable"
+
+
+class Confounded(StudyRefused):
+    """Something falsifies the density, and the configuration says to refuse it."""
+
+    reason = "confounded"
+
+
+class QaScan(StudyRefused):
+    """A QA phantom, not a patient: it goes to the scanner's record, and there is no result of a patient."""
+
+    reason = "qa-scan"
 
 
 class MeasurementFailed(StudyRefused):

@@ -28,15 +28,18 @@ from node.domain.settings import (
     AssemblySettings,
     CalibrationLimits,
     CategoryLimits,
+    ConfounderPolicies,
     Destination,
     LevelLimits,
     OnnxModel,
     PageSettings,
+    QualitySettings,
     ReceiverSettings,
     ReformatSettings,
     RetryPolicy,
     SegmenterSettings,
     Sender,
+    TlsSettings,
     TotalSegmentatorSettings,
     UncertaintySettings,
     VoiShape,
@@ -92,17 +95,33 @@ NODE = table(
     },
     fields_of(
         ReceiverSettings,
-        omit=("ae_title", "port", "spool", "senders"),
+        omit=("ae_title", "port", "spool", "senders", "tls"),
         bind=Annotated[str, AfterValidator(_bindable)],
         max_associations=Annotated[int, Field(ge=1, le=1000)],
         network_timeout_s=Positive,
         disk_reserve_mb=NotNegative,
+        disk_watermark=Annotated[float, Field(gt=0, le=1)],
+        max_object_mb=Positive,
     ),
     fields_of(AssemblySettings, quiet_period_s=NotNegative, sweep_interval_s=Positive),
 )
 SENDER = table(
     "sender",
-    fields_of(Sender, name=Slug, ae_title=AeTitle | None, host=Annotated[str, AfterValidator(_network)] | None),
+    fields_of(
+        Sender,
+        name=Slug,
+        ae_title=AeTitle | None,
+        host=Annotated[str, AfterValidator(_network)] | None,
+        called_ae_title=AeTitle | None,
+        answer_ae_title=AeTitle | None,
+        answer_host=Annotated[str, AfterValidator(_host)] | None,
+        answer_port=Port | None,
+    ),
+)
+TLS = table(
+    "tls",
+    fields_of(TlsSettings, omit=("certificate", "key", "authorities"), port=Port | None),
+    {"certificate": (Text | None, None), "key": (Text | None, None), "authorities": (Text | None, None)},
 )
 RETRY = table(
     "retry",
@@ -146,8 +165,12 @@ CALIBRATION = table(
         min_r_squared=Fraction,
         max_abs_beta_ct_hu=Positive,
         max_rms_residual_hu=Positive,
+        max_left_out_shift_mg_cm3=Positive,
         min_sigma_ct=Positive,
         max_sigma_ct=Positive,
+        sigma_ct_margin=NotNegative,
+        slope_cv_warning_percent=Positive,
+        max_slope_cv_percent=Positive,
     ),
 )
 VOI = table(
@@ -172,7 +195,50 @@ CATEGORY = table(
     "category",
     fields_of(CategoryLimits, normal_above_mg_cm3=Positive, osteoporosis_below_mg_cm3=Positive, kvp=Positive),
 )
-UNCERTAINTY = table("uncertainty", fields_of(UncertaintySettings, relative=Fraction, absolute_mg_cm3=NotNegative))
+UNCERTAINTY = table(
+    "uncertainty",
+    fields_of(
+        UncertaintySettings,
+        relative=Fraction,
+        absolute_mg_cm3=NotNegative,
+        rod_scatter_hu=NotNegative,
+        placement_mm=Annotated[float, Field(ge=0, le=5)],
+        asynchronous_relative=Fraction,
+        asynchronous_absolute_mg_cm3=NotNegative,
+        native_estimate_relative=Fraction,
+    ),
+)
+CONFOUNDERS = table(
+    "confounders",
+    fields_of(
+        ConfounderPolicies,
+        contrast_aorta_hu=Positive,
+        off_centre_mm=Positive,
+        metal_mm3=Positive,
+        truncated_part=Fraction,
+        thick_slices_mm=Positive,
+        noise_mg_cm3=Positive,
+    ),
+)
+QUALITY = table(
+    "qa",
+    {"phantoms": (Strings, ())},
+    fields_of(
+        QualitySettings,
+        interval_days=NotNegative,
+        reminder_interval_h=Positive,
+        baseline_scans=Annotated[int, Field(ge=3, le=100)],
+        sd_limit=Positive,
+        cusum_k=NotNegative,
+        cusum_h=Positive,
+        min_sd_density_mg_cm3=NotNegative,
+        min_sd_slope_percent=NotNegative,
+        min_sd_intercept_hu=NotNegative,
+        asynchronous_validity_days=NotNegative,
+        asynchronous_scans=Annotated[int, Field(ge=1, le=100)],
+        cross_calibration_validity_days=NotNegative,
+    ),
+)
 
 
 def _orientation(value: str) -> str:
@@ -257,12 +323,15 @@ MODEL = table(
 
 TABLES: dict[str, type[Table]] = {
     "node": NODE,
+    "tls": TLS,
     "measure": MEASURE,
     "calibration": CALIBRATION,
     "voi": VOI,
     "levels": LEVEL_LIMITS,
     "category": CATEGORY,
     "uncertainty": UNCERTAINTY,
+    "qa": QUALITY,
+    "confounders": CONFOUNDERS,
     "segmenter": SEGMENTER,
     "reformat": REFORMAT,
     "page": PAGE,

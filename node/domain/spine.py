@@ -134,6 +134,8 @@ class Voi:
     exclusion: str | None
     """Why this vertebra must not enter a mean (fracture, metal, cement, lesion, ...); None when it may."""
     exclusion_message: str | None = None
+    noise_error_hu: float = 0.0
+    """The part of ``standard_error_hu`` that is image noise."""
 
 
 RELIABLE_SLICE_MM = 3.0

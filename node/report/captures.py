@@ -30,13 +30,14 @@ _SHIFT_HU = 1024
 def curved(reformat: CurvedReformat, report: Report, created: datetime | None) -> Iterator[Dataset]:
     """The images of one curved reformat: attenuation in HU, rows along the curve, no position in the patient."""
     across = "P" if reformat.name == "curved-sagittal" else "L"
+    made_of = list(sources(report.source, report.template.sagittal.source_purpose))
     for index in range(reformat.hu.shape[0]):
         image = _capture(report, reformat.name, index, created)
         image.BurnedInAnnotation = "NO"
         image.PatientOrientation = [across, "F"]
         image.DerivationDescription = _derivation(reformat)
         image.DerivationCodeSequence = [code_item(report.template.sagittal.derivation)]
-        image.SourceImageSequence = list(sources(report.source, report.template.sagittal.source_purpose))
+        image.SourceImageSequence = made_of
         size = _ds(reformat.pixel_mm)
         image.PixelSpacing = [size, size]
         image.PixelSpacingCalibrationType = "GEOMETRY"

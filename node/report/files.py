@@ -122,6 +122,7 @@ def _report(report: Report, folder: Path, created: datetime | None) -> OutgoingO
 def _outgoing(dataset: Dataset, path: Path, kind: Kind, order: int) -> OutgoingObject:
     return OutgoingObject(
         path=path,
+        series_instance_uid=str(dataset.SeriesInstanceUID),
         sop_class_uid=str(dataset.SOPClassUID),
         sop_instance_uid=str(dataset.SOPInstanceUID),
         kind=kind,

@@ -36,7 +36,7 @@ def test_names(value: str, written: str) -> None:
     [("GB18030", "Wang^XiaoDong=王^小东"), ("ISO_IR 144", "Иванов^Иван"), ("ISO_IR 192", "Müller^Grete")],
 )
 def test_names_survive_their_character_set(tmp_path: Path, charset: str, patient: str) -> None:
-    stored, _ = fixtures.single_frames(tmp_path, patient=fixtures.Patient(charset, patient))
+    stored, _ = fixtures.single_frames(tmp_path, patient=fixtures.Patient(charset, patient, "CT"))
     source = pydicom.dcmread(stored[0].path, stop_before_pixels=True)
     assert heading(source, stored[0].header, PROVENANCE, Words()).patient == name(patient)
 
