@@ -102,6 +102,8 @@ def job_for(
         report_refusals=rule.report_refusals,
         out_dir=out_dir,
         provenance=Provenance(software_version(), config.digest),
+        report=replace(config.report, outputs=rule.outputs),
+        page=config.page,
         quality=assurance.quality_for(series, rule, config, record),
         qa_phantoms=assurance.qa_phantoms(config),
         scanner=routing.scanner_key(series),

@@ -11,7 +11,7 @@ from highdicom.sr import RelationshipTypeValues as Relation
 from highdicom.sr.value_types import ContentItem
 
 from node.domain.findings import BoneDensity, Converted, Findings
-from node.domain.job import Provenance
+from node.domain.job import Predecessor, Provenance
 from node.domain.phantom import Calibration
 from node.domain.settings import CategoryLimits, ReportSettings
 from node.domain.spine import Vertebra, Voi
@@ -45,6 +45,8 @@ class Report:
     provenance: Provenance
     category: CategoryLimits
     settings: ReportSettings = field(default_factory=ReportSettings)
+    predecessors: tuple[Predecessor, ...] = ()
+    """Reports that those of this job replace."""
     segmentation: Plan | None = None
     """The segments that groups refer to; ``None`` where none is sent."""
 
@@ -64,7 +66,7 @@ class Report:
             "heights": not (sagittal and heights and "sagittal" in self.settings.outputs),
         }
         if self.refused:
-            return frozenset({"bone-density"})
+            return frozenset({"bone-density", "summary", "summary-pdf"} & set(self.settings.outputs))
         return frozenset(name for name in self.settings.outputs if not missing.get(name))
 
     def segment(self, regions: tuple[Region, ...], *name: str) -> SegmentReference | None:

@@ -12,12 +12,12 @@ from PIL import Image, ImageDraw
 
 from node.domain.findings import Findings
 from node.domain.prior import PriorResult
-from node.domain.settings import CategoryLimits
+from node.domain.settings import CategoryLimits, PageSettings
 from node.domain.volume import Volume
 from node.report import charts, views
 from node.report.canvas import FINER, PAPER
 from node.report.charts import ACCENT, FAINT, INK, QUIET, Bar, Box, Point
-from node.report.typeset import Colour, Language, Type
+from node.report.typeset import Colour, Language, Type, font_problem
 from node.report.words import Words, material_name, number_of
 
 WIDTH, HEIGHT = 1280, 1600
@@ -55,6 +55,11 @@ class Style:
     language: Language = "en"
     font_file: str | None = None
     limits: CategoryLimits = field(default_factory=CategoryLimits)
+
+
+def language_of(settings: PageSettings) -> Language:
+    """The configured language where it can be written on this machine, else English."""
+    return settings.language if font_problem(settings.language, settings.font) is None else "en"
 
 
 def page(

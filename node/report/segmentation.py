@@ -272,6 +272,7 @@ def _finished(dataset: Dataset, source: Source, uids: Uids, created: datetime | 
     for name in ("InstanceCreation", "Series", "Content"):
         setattr(dataset, f"{name}Date", moment.date)
         setattr(dataset, f"{name}Time", moment.time)
+    dataset.ContentCreatorName = None
     organization = uids.uid("dimensions", "segmentation")
     for item in (*dataset.DimensionOrganizationSequence, *dataset.DimensionIndexSequence):
         item.DimensionOrganizationUID = organization

@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import datetime
 
 import highdicom as hd
 from highdicom.coding_schemes import CodingSchemeIdentificationItem
 from pydicom.dataset import Dataset
+from pydicom.sequence import Sequence
 from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian, SegmentationStorage
 
+from node.domain.job import Kind, Predecessor
 from node.report import bone_density as density_report
 from node.report import heights as heights_report
 from node.report import identity
 from node.report.bone_density import Report
 
 INSTANCE_NUMBER = 1
+_KINDS: Mapping[str, Kind] = {"bone-density": "sr", "heights": "heights"}
+"""What the ledger calls the reports."""
 _CLASSES = {"comprehensive": hd.sr.ComprehensiveSR, "comprehensive-3d": hd.sr.Comprehensive3DSR}
 
 
@@ -76,14 +80,26 @@ def _document(
         ],
     )
     identity.identify(source, dataset)
-    for name in ("InstanceCreation", "Series"):
-        setattr(dataset, f"{name}Date", moment.date)
-        setattr(dataset, f"{name}Time", moment.time)
+    for stage in ("InstanceCreation", "Series"):
+        setattr(dataset, f"{stage}Date", moment.date)
+        setattr(dataset, f"{stage}Time", moment.time)
+    replaced = [one for one in report.predecessors if one.kind == _KINDS[name]]
+    if replaced:
+        dataset.PredecessorDocumentsSequence = Sequence([_predecessor(one) for one in replaced])
     dataset.add_new("ContributingEquipmentSequence", "SQ", [identity.equipment(source)])
     for item in walk(dataset):
         if item.get("ValueType") == "CONTAINER":
             item.ContinuityOfContent = "SEPARATE"  # CONTINUOUS makes viewers leave out the names of numbers
     return dataset
+
+
+def _predecessor(document: Predecessor) -> Dataset:
+    """A report that this one replaces (PS3.3 C.17.2.3)."""
+    item, series, study = Dataset(), Dataset(), Dataset()
+    item.ReferencedSOPClassUID, item.ReferencedSOPInstanceUID = document.sop_class_uid, document.sop_instance_uid
+    series.SeriesInstanceUID, series.ReferencedSOPSequence = document.series_instance_uid, Sequence([item])
+    study.StudyInstanceUID, study.ReferencedSeriesSequence = document.study_instance_uid, Sequence([series])
+    return study
 
 
 def walk(item: Dataset) -> Iterator[Dataset]:

@@ -102,6 +102,19 @@ def reformat_image(path: Path, reformat: Reformat, index: int, report: Report) -
     _raise(path, problems)
 
 
+def capture(path: Path, report: Report) -> None:
+    """Check a picture or a document: identity, and that it holds what its header says."""
+    thing = pydicom.dcmread(path)
+    problems = list(_identity(thing, report))
+    if "PixelData" in thing:
+        size = thing.Rows * thing.Columns * thing.SamplesPerPixel * thing.BitsAllocated // 8
+        if len(thing.PixelData) != size + size % 2:
+            problems.append("there are more or fewer pixels than rows and columns say")
+    elif not thing.EncapsulatedDocument.startswith(b"%PDF-"):
+        problems.append("there are neither pixels nor a PDF in it")
+    _raise(path, problems)
+
+
 def _raise(path: Path, problems: list[str]) -> None:
     if problems:
         raise ReportInvalid(f"{path.name}: " + "; ".join(problems))

@@ -63,7 +63,7 @@ def test_candidate_is_said_in_words(head_first: Written, out_dir: Path) -> None:
 
 
 def test_refused_study_gives_no_heights_report(head_first: Written, out_dir: Path) -> None:
-    assert [one.kind for one in written_case("refused, levels found", head_first, out_dir)] == ["sr"]
+    assert [one.kind for one in written_case("refused, levels found", head_first, out_dir)] == ["summary", "sr"]
 
 
 def test_heights_go_into_the_density_report_where_no_sagittal_images_are_sent(

@@ -10,9 +10,11 @@ from pathlib import Path
 import numpy as np
 import pydicom
 import pytest
+from pydicom.uid import Comprehensive3DSRStorage
 
 from node.domain.findings import Findings
-from node.domain.job import OutgoingObject
+from node.domain.job import OutgoingObject, Predecessor
+from node.domain.settings import ReportSettings
 from node.domain.volume import Volume
 from node.errors import ReportInvalid
 from node.report import summary, write
@@ -113,8 +115,8 @@ def test_refused_calibration_stays_as_evidence(head_first: Written, out_dir: Pat
     assert len(report.rods) == 3
 
 
-def test_refused_study_sends_no_images(head_first: Written, out_dir: Path) -> None:
-    assert [one.kind for one in written_case("refused, levels found", head_first, out_dir)] == ["sr"]
+def test_refused_study_sends_its_page_and_no_other_image(head_first: Written, out_dir: Path) -> None:
+    assert [one.kind for one in written_case("refused, levels found", head_first, out_dir)] == ["summary", "sr"]
 
 
 def test_refusal_that_is_not_to_be_reported_sends_nothing(head_first: Written, out_dir: Path) -> None:
@@ -124,11 +126,9 @@ def test_refusal_that_is_not_to_be_reported_sends_nothing(head_first: Written, o
 
 def test_images_go_before_the_report(head_first: Written, out_dir: Path) -> None:
     objects = written_case("measured", head_first, out_dir)
-    assert [one.kind for one in sorted(objects, key=lambda one: one.order)] == ["sagittal"] * 3 + [
-        "segmentation",
-        "heights",
-        "sr",
-    ]
+    kinds = [one.kind for one in sorted(objects, key=lambda one: one.order)]
+    pictures = ["sagittal"] * 3 + ["curved"] + ["key-image"] * 4 + ["summary"]
+    assert kinds == [*pictures, "segmentation", "heights", "sr"]
 
 
 def test_objects_say_what_the_files_hold(any_series: Written, out_dir: Path) -> None:
@@ -284,3 +284,32 @@ def test_source_that_is_gone_is_said(tmp_path: Path, out_dir: Path) -> None:
         item.path.unlink()
     with pytest.raises(ReportInvalid, match="can no longer be read"):
         write(findings, volume, fixtures.job(stored, out_dir))
+
+
+def test_report_on_more_slices_names_the_one_it_replaces(head_first: Written, out_dir: Path) -> None:
+    stored, volume = head_first
+    before = Predecessor("sr", fixtures.STUDY, "2.25.11", "1.2.840.10008.5.1.4.1.1.88.33", "2.25.12")
+    objects = write(fixtures.findings(volume, stored), volume, fixtures.job(stored, out_dir, predecessors=(before,)))
+    (study,) = pydicom.dcmread(sr_of(objects)).PredecessorDocumentsSequence
+    (series,) = study.ReferencedSeriesSequence
+    assert (series.SeriesInstanceUID, series.ReferencedSOPSequence[0].ReferencedSOPInstanceUID) == (
+        "2.25.11",
+        "2.25.12",
+    )
+
+
+def test_site_can_ask_for_comprehensive_3d(head_first: Written, out_dir: Path) -> None:
+    stored, volume = head_first
+    job = fixtures.job(stored, out_dir, report=ReportSettings(sr_class="comprehensive-3d"))
+    objects = write(fixtures.findings(volume, stored), volume, job)
+    classes = {one.sop_class_uid for one in objects if one.kind in ("sr", "heights")}
+    assert classes == {Comprehensive3DSRStorage}
+
+
+def test_destination_that_takes_no_pictures_is_named(head_first: Written, out_dir: Path) -> None:
+    stored, volume = head_first
+    only = {"ris": ("bone-density", "segmentation")}
+    objects = write(
+        fixtures.findings(volume, stored), volume, fixtures.job(stored, out_dir, report=ReportSettings(only=only))
+    )
+    assert {one.kind for one in objects if not one.not_for} == {"sr", "segmentation"}
