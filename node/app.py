@@ -13,7 +13,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from node import log, pipeline, report, routing
+from node import log, routing
 from node.config import Config, Rule
 from node.delivery import Deliverer
 from node.dicom import geometry, scan
@@ -191,6 +191,8 @@ def measure_offline(paths: Iterable[Path], config: Config, out_dir: Path) -> Ite
 
 
 def _run(job: MeasureJob) -> MeasureOutcome:
+    from node import pipeline  # only here: a node that serves measures in children, and does without its libraries
+
     try:
         return pipeline.run(job)
     except Exception as error:  # noqa: BLE001 - the outermost loop: one series must not stop the others
@@ -202,6 +204,8 @@ def _run(job: MeasureJob) -> MeasureOutcome:
 
 def result_document(entries: Iterable[Measured | Ignored], config: Config) -> dict[str, Any]:
     """The documented JSON of an offline measurement (docs/result.md)."""
+    from node import report
+
     entries = list(entries)
     return report.document(
         [
