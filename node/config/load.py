@@ -7,7 +7,7 @@ import json
 import os
 import re
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -24,13 +24,19 @@ from node.domain.settings import (
     AssemblySettings,
     CalibrationLimits,
     CategoryLimits,
+    ConfounderPolicies,
     Destination,
     LevelLimits,
     MeasurementSettings,
+    OnnxModel,
+    QualitySettings,
     ReceiverSettings,
+    ReformatSettings,
     RetryPolicy,
+    SegmenterSettings,
     Sender,
     TlsSettings,
+    TotalSegmentatorSettings,
     UncertaintySettings,
     VoiShape,
     WorkSettings,
@@ -69,6 +75,9 @@ class Config:
     """Those of a scanner that is not listed."""
     templates: Mapping[str, Path]
     """Report templates by name."""
+    quality: QualitySettings
+    qa_phantoms: tuple[str, ...]
+    """Ids of the QA phantoms that a scan without a patient may show."""
 
 
 def locate(path: Path | None = None, environment: Mapping[str, str] = os.environ) -> Path:
@@ -129,6 +138,7 @@ def _loaded(file: Path, raw: Mapping[str, Any], named: Path, environment: Mappin
     templates = _templates(file)
     names = check.Names.of(raw, phantoms=files, templates=templates)
     found += check.everything(str(named), raw, tables, arrays, names)
+    found += check.kinds(str(named), raw, {name: one.kind for name, one in phantoms.items()})
     if found:
         raise ConfigError(tuple(found))
     return _config(
@@ -139,6 +149,12 @@ def _loaded(file: Path, raw: Mapping[str, Any], named: Path, environment: Mappin
         templates,
         environment,
     )
+
+
+def catalogue(path: Path | None = None, environment: Mapping[str, str] = os.environ) -> tuple[Path, list[PhantomModel]]:
+    """Where the configuration lies, and the phantoms known there, also while the configuration is wrong."""
+    file = locate(path, environment)
+    return file, list(load_phantoms(phantom_files(_folders(file, "config", "phantoms")).values(), []).values())
 
 
 def _toml(file: Path) -> dict[str, Any]:
@@ -219,13 +235,13 @@ def _config(
     templates: Mapping[str, Path],
     environment: Mapping[str, str],
 ) -> Config:
-    node, measure = tables["node"].model_dump(), tables["measure"].model_dump()
+    node, measure, qa = (tables[name].model_dump() for name in ("node", "measure", "qa"))
     state = _path(environment.get(STATE_VARIABLE) or node["state"], file.parent)
     spool = _path(node["spool"], state) if node["spool"] else state / "spool"
     receiver = {key: node[key] for key in ReceiverSettings.__dataclass_fields__ if key in node and key != "spool"}
     return Config(
         file=file,
-        digest=_digest(tables, arrays, phantoms, templates),
+        digest=_digest(tables, arrays, phantoms, templates, file.parent),
         state=state,
         database=environment.get(DATABASE_VARIABLE) or node["database"] or _sqlite(state),
         receiver=ReceiverSettings(
@@ -242,13 +258,18 @@ def _config(
             levels=LevelLimits(**tables["levels"].model_dump()),
             category=CategoryLimits(**tables["category"].model_dump()),
             uncertainty=UncertaintySettings(**tables["uncertainty"].model_dump()),
+            confounders=ConfounderPolicies(**tables["confounders"].model_dump()),
+            reformat=ReformatSettings(**tables["reformat"].model_dump()),
+            segmenter=_segmenter(tables["segmenter"], arrays["models"], file.parent),
         ),
         destinations=tuple(_destination(row) for row in arrays["destinations"]),
         scanners=tuple(arrays["scanners"]),
         rules=tuple(arrays["rules"]),
         phantoms=phantoms,
-        default_phantoms=measure["phantoms"] or tuple(phantoms),
+        default_phantoms=measure["phantoms"] or tuple(name for name, one in phantoms.items() if one.kind != "qa"),
         templates=templates,
+        quality=QualitySettings(**{key: value for key, value in qa.items() if key != "phantoms"}),
+        qa_phantoms=qa["phantoms"] or tuple(name for name, one in phantoms.items() if one.kind == "qa"),
     )
 
 
@@ -264,6 +285,27 @@ def _destination(row: Table) -> Destination:
     return Destination(**(values | {"retry": RetryPolicy(**values["retry"])}))
 
 
+def _segmenter(row: Table, models: Sequence[Table], folder: Path) -> SegmenterSettings:
+    values = row.model_dump()
+    installed = values.pop("totalsegmentator")
+    if installed["weights"]:
+        installed["weights"] = str(_path(installed["weights"], folder))
+    described = [model.model_dump() for model in models]
+    return SegmenterSettings(
+        **values,
+        totalsegmentator=TotalSegmentatorSettings(**installed),
+        models=tuple(OnnxModel(**one | {"file": str(_path(one["file"], folder))}) for one in described),
+    )
+
+
+def _file_digest(file: Path) -> str | None:
+    """Of a model; a missing one is named by ``check`` and at the start."""
+    if not file.is_file():
+        return None
+    with file.open("rb") as opened:
+        return hashlib.file_digest(opened, "sha256").hexdigest()
+
+
 def _path(text: str, base: Path) -> Path:
     """Relative paths start at ``base``; ``~`` is the home folder."""
     return base / Path(text).expanduser()
@@ -274,6 +316,7 @@ def _digest(
     arrays: Mapping[str, list[Any]],
     phantoms: Mapping[str, PhantomModel],
     templates: Mapping[str, Path],
+    folder: Path,
 ) -> str:
     used = {row.template for row in arrays["rules"]}
     content = {
@@ -281,5 +324,6 @@ def _digest(
         "arrays": {name: [row.model_dump() for row in rows] for name, rows in arrays.items()},
         "phantoms": {name: asdict(phantom) for name, phantom in phantoms.items()},
         "templates": {name: hashlib.sha256(templates[name].read_bytes()).hexdigest() for name in used},
+        "models": {row.name: _file_digest(_path(row.file, folder)) for row in arrays["models"]},
     }
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()

@@ -10,7 +10,7 @@ from node.domain.findings import Refusal
 from node.domain.instance import Series
 from node.domain.phantom import PhantomModel
 from node.domain.prior import PriorResult
-from node.domain.quality import Quality
+from node.domain.quality import Quality, ScannerKey, ScanRecord
 from node.domain.settings import MeasurementSettings
 
 
@@ -56,6 +56,10 @@ class MeasureJob:
     """Earlier results of the patient, oldest first."""
     predecessors: tuple[Predecessor, ...] = ()
     """Reports about the series as it was before late instances came: this job's name them as predecessors."""
+    qa_phantoms: tuple[PhantomModel, ...] = ()
+    """Those by which a scan without a patient is recognised."""
+    scanner: ScannerKey | None = None
+    """Under which this scan's calibration is recorded; ``None`` where the series does not tell."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,3 +84,5 @@ class MeasureOutcome:
     """One entry of ``results`` of the documented JSON."""
     objects: tuple[OutgoingObject, ...]
     previews: tuple[Path, ...]
+    scan_record: ScanRecord | None = None
+    """What the scan says of its scanner, for the record of quality assurance."""

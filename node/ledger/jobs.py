@@ -9,7 +9,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from node.domain.job import MeasureJob, MeasureOutcome, OutgoingObject
-from node.ledger import codec, history, lineage, schema, studies
+from node.ledger import codec, history, lineage, quality, schema, studies
 from node.ledger.records import JobRecord
 from node.ledger.states import DeliveryState, JobState, State
 
@@ -80,6 +80,8 @@ def finish(connection: sa.Connection, at: float, job_id: str, outcome: MeasureOu
     _keep_outputs(connection, job_id, outcome.objects)
     if not current:
         return
+    if outcome.scan_record is not None:
+        quality.record_of_series(connection, at, job.series_key, job.instance_set, outcome.scan_record)
     if refusal is not None:
         history.move(connection, at, job.series_key, State.REFUSED, refusal.reason, refusal.message)
     else:

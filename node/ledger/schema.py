@@ -144,3 +144,40 @@ events = sa.Table(
     sa.Column("detail", sa.JSON, nullable=False),
 )
 """Append-only history."""
+
+quality_scans = sa.Table(
+    "quality_scans",
+    metadata,
+    sa.Column("id", sa.Integer, primary_key=True),
+    sa.Column("series_instance_uid", _UID, nullable=False),
+    sa.Column("instance_set", sa.String(64), nullable=False),
+    sa.Column("recorded_at", sa.Float, nullable=False),
+    sa.Column("scanner", sa.String(64), nullable=False),
+    sa.Column("kind", sa.String(8), nullable=False),  # "qa" or "patient"
+    sa.Column("document", sa.JSON, nullable=False),  # ScanRecord
+    sa.Column("excluded", sa.Text),  # why it does not count
+    sa.UniqueConstraint("series_instance_uid", "instance_set"),
+    sa.Index("quality_scans_by_scanner", "scanner", "kind"),
+)
+"""The scanners' record: QA scans, and what patients' scans say of their scanner."""
+
+quality_resolutions = sa.Table(
+    "quality_resolutions",
+    metadata,
+    sa.Column("id", sa.Integer, primary_key=True),
+    sa.Column("at", sa.Float, nullable=False),
+    sa.Column("scanner", sa.String(64), nullable=False),
+    sa.Column("resolved_on", sa.String(10), nullable=False),  # ISO 8601
+    sa.Column("after_scan", sa.Integer, nullable=False),
+    sa.Column("new_baseline", sa.Boolean, nullable=False),
+    sa.Column("by", sa.String(64), nullable=False),
+    sa.Column("note", sa.Text, nullable=False),
+)
+
+quality_crossings = sa.Table(
+    "quality_crossings",
+    metadata,
+    sa.Column("id", sa.Integer, primary_key=True),
+    sa.Column("at", sa.Float, nullable=False),
+    sa.Column("document", sa.JSON, nullable=False),  # CrossCalibration
+)
