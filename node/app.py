@@ -13,7 +13,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from node import assurance, log, pipeline, report, routing, segmenters
+from node import assurance, log, routing
 from node.config import Config, Rule
 from node.delivery import Deliverer
 from node.dicom import geometry, scan
@@ -21,6 +21,7 @@ from node.domain.decision import Decision
 from node.domain.instance import Series
 from node.domain.job import MeasureJob, MeasureOutcome, Provenance
 from node.domain.quality import QualityRecord
+from node.domain.settings import SegmenterSettings
 from node.errors import ConfigError, MeasurementFailed, Problem, StudyRefused
 from node.intake import Assembly, Plan, Receiver, Routes
 from node.ledger import Ledger
@@ -37,6 +38,10 @@ def software_version() -> str:
 
 def require_engines(config: Config) -> None:
     """Raise ``ConfigError`` when an engine that the configuration asks for cannot be used on this machine."""
+    if config.measurement.segmenter == SegmenterSettings():
+        return
+    from node import segmenters  # only here: the node itself does without their libraries
+
     missing = segmenters.problems(config.measurement.segmenter)
     if missing:
         raise ConfigError(
@@ -263,6 +268,8 @@ def qa_job(series: Series, config: Config) -> MeasureJob:
 
 
 def _run(job: MeasureJob) -> MeasureOutcome:
+    from node import pipeline  # only here: a node that serves measures in children, and does without its libraries
+
     try:
         return pipeline.run(job)
     except Exception as error:  # noqa: BLE001 - the outermost loop: one series must not stop the others
@@ -274,6 +281,8 @@ def _run(job: MeasureJob) -> MeasureOutcome:
 
 def result_document(entries: Iterable[Measured | Ignored], config: Config) -> dict[str, Any]:
     """The documented JSON of an offline measurement (docs/result.md)."""
+    from node import report
+
     entries = list(entries)
     return report.document(
         [
