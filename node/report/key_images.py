@@ -18,6 +18,8 @@ FRONT = (800, 1200)
 BELOW = (900, 800)
 TEXT = 26.0
 _BAND = 88
+_NARROWEST = 860
+"""The notice is never cut."""
 
 
 def key_images(findings: Findings, volume: Volume, words: Words) -> list[NDArray[np.uint8]]:
@@ -50,10 +52,11 @@ def level_line(findings: Findings, level: str, words: Words) -> str:
 
 def _captioned(picture: Image.Image, line: str, words: Words) -> NDArray[np.uint8]:
     """A line, and below it that nobody has checked it."""
-    sheet = Image.new("RGB", (picture.width, picture.height + _BAND * FINER), PAPER)
-    sheet.paste(picture, (0, 0))
+    width = max(picture.width, _NARROWEST * FINER)
+    sheet = Image.new("RGB", (width, picture.height + _BAND * FINER), PAPER)
+    sheet.paste(picture, ((width - picture.width) // 2, 0))
     draw, chinese = ImageDraw.Draw(sheet), words.language == "zh"
-    room = picture.width - 24 * FINER
+    room = width - 24 * FINER
     for n, (text, size, colour) in enumerate(((line, 24.0, INK), (words.say("notice"), 19.0, views.QUIET))):
         kind = Type(size, colour, cjk_first=chinese, finer=FINER)
         kind.draw(draw, (12 * FINER, picture.height + (14 + 38 * n) * FINER), kind.fitted(text, room), "lt")
