@@ -9,6 +9,7 @@
     │   ├── PhantomNotFound, PhantomOutOfField, PhantomUnknown, PhantomAmbiguous, PoorCalibration
     │   ├── SpineNotFound, LevelsOutsideScan, LevelsAmbiguous, VertebraNotMeasurable
     │   ├── Confounded         the configuration refuses scans of this kind (contrast medium, noise, tube voltage)
+    │   ├── QaScan             no patient but a QA phantom: measured for the scanner's record
     │   └── MeasurementFailed  the measurement crashed or ran out of time or memory
     ├── ReportInvalid          what we wrote could not be read back: our bug
     └── DeliveryFailed         the destination did not take it now: try again later
@@ -152,6 +153,12 @@ class Confounded(StudyRefused):
     """Something falsifies the density, and the configuration says to refuse it."""
 
     reason = "confounded"
+
+
+class QaScan(StudyRefused):
+    """A QA phantom, not a patient: it goes to the scanner's record, and there is no result of a patient."""
+
+    reason = "qa-scan"
 
 
 class MeasurementFailed(StudyRefused):

@@ -6,7 +6,7 @@ import json
 from dataclasses import replace
 from pathlib import Path
 
-from node import report
+from node import report, scan_record
 from node.dicom import read
 from node.domain.findings import Converted, Findings, Refusal
 from node.domain.instance import InstanceHeader
@@ -32,6 +32,9 @@ def run(job: MeasureJob) -> MeasureOutcome:
     volume: Volume | None = None
     try:
         volume = read.volume(job.series)
+        qa = scan_record.without_patient(volume, header, job)
+        if qa is not None:
+            return replace(_outcome(_nothing_found(header, qa.refusal), job, (), ()), scan_record=qa.record)
         findings = measure(volume, header, job.phantoms, job.settings, job.quality)
     except StudyRefused as refused:
         findings = _nothing_found(header, refused)
@@ -55,7 +58,8 @@ def _leave(findings: Findings, volume: Volume | None, job: MeasureJob) -> Measur
     previews = report.previews(volume, findings, job.out_dir) if volume is not None else ()
     headers = [instance.header for instance in job.series.instances]
     identified = all(h.study_instance_uid and h.series_instance_uid and h.sop_instance_uid for h in headers)
-    return _outcome(findings, job, report.write(findings, volume, job) if identified else (), previews)
+    outcome = _outcome(findings, job, report.write(findings, volume, job) if identified else (), previews)
+    return replace(outcome, scan_record=scan_record.of_patient(findings, job))
 
 
 def _outcome(

@@ -105,7 +105,10 @@ def test_examples_in_the_shipped_file_are_right(tmp_path: Path) -> None:
     setting = re.compile(r"^# (\[\[?[a-z.]+\]\]?|[a-z_]+ = .*)", re.MULTILINE)
     whole = setting.sub(r"\1", text).replace("mindways-model3-1234", "mine")
     config = loaded(tmp_path, whole)
-    assert config.receiver.senders == (Sender("ct1", "CT1", "192.0.2.7"),)
+    answers = {"answer_ae_title": "CT1_SC", "answer_host": "192.0.2.8", "answer_port": 104}
+    assert config.receiver.senders == (Sender("ct1", "CT1", "192.0.2.7", "OLDNODE", **answers),)  # type: ignore[arg-type]
+    assert config.receiver.tls is not None
+    assert config.receiver.tls.key == tmp_path / "tls/node.key"
     assert config.destinations == (Destination("pacs", "PACS", "pacs.example", 104, calling_ae_title="VBMD"),)
     assert config.destinations[0].retry == RetryPolicy()
     assert config.scanners[0].phantoms == ("mine",)
@@ -125,6 +128,20 @@ def test_zero_can_be_set(tmp_path: Path) -> None:
     config = loaded(tmp_path, "[node]\nquiet_period_s = 0\n[uncertainty]\nrelative = 0.0\nabsolute_mg_cm3 = 0\n")
     assert config.assembly.quiet_period_s == 0
     assert config.measurement.uncertainty.relative == 0
+
+
+@pytest.mark.parametrize(
+    ("text", "key"),
+    [
+        ('[tls]\ncertificate = "c.pem"', "tls.key"),
+        ("[tls]\nport = 2762", "tls.port"),
+        ('[tls]\nport = 11112\ncertificate = "c.pem"\nkey = "k.pem"', "tls.port"),
+        ('[[senders]]\nname = "a"\nae_title = "A"\ntls_only = true', "senders[0].tls_only"),
+        ('[[senders]]\nname = "a"\nae_title = "A"\nanswer_tls = true', "senders[0].answer_tls"),
+    ],
+)
+def test_tls_needs_what_it_needs(text: str, key: str, tmp_path: Path) -> None:
+    assert key in problems(tmp_path, text)
 
 
 def test_every_problem_at_once(tmp_path: Path) -> None:

@@ -38,6 +38,7 @@ def everything(
         _twice(raw, arrays),
         _references(raw, names),
         _senders(tables["node"], arrays["senders"]),
+        _tls(tables, arrays),
         _destinations(tables["node"], arrays["destinations"]),
         _limits(tables),
         _unreachable("scanners", arrays["scanners"]),
@@ -54,6 +55,24 @@ def _rows(raw: Mapping[str, Any], array: str) -> Iterator[tuple[int, Mapping[str
     rows = raw.get(array)
     if isinstance(rows, list):
         yield from ((index, row) for index, row in enumerate(rows) if isinstance(row, dict))
+
+
+def kinds(file: str, raw: Mapping[str, Any], kind_of: Mapping[str, str]) -> list[Problem]:
+    """QA phantoms where patients lie, and calibration phantoms where a QA phantom is meant."""
+    measure, qa = raw.get("measure"), raw.get("qa")
+    used = [("measure.phantoms", _texts(measure, "phantoms"))] if isinstance(measure, dict) else []
+    for array in ("scanners", "rules"):
+        used += [(f"{array}[{index}].phantoms", _texts(row, "phantoms")) for index, row in _rows(raw, array)]
+    found = [
+        Problem(file, key, f'"{name}" is a QA phantom, no standard under a patient.', "Name it in qa.phantoms.")
+        for key, names in used
+        for name in names
+        if kind_of.get(name) == "qa"
+    ]
+    for name in _texts(qa, "phantoms") if isinstance(qa, dict) else ():
+        if kind_of.get(name) == "patient":
+            found.append(Problem(file, "qa.phantoms", f'"{name}" is no QA phantom.', 'QA phantoms say kind = "qa".'))
+    return found
 
 
 def _texts(row: Mapping[str, Any], key: str) -> list[str]:
@@ -81,6 +100,9 @@ def _references(raw: Mapping[str, Any], names: Names) -> Found:
     measure = raw.get("measure")
     if isinstance(measure, dict):
         yield from _unknown("measure.phantoms", "phantom", _texts(measure, "phantoms"), names.phantoms)
+    qa = raw.get("qa")
+    if isinstance(qa, dict):
+        yield from _unknown("qa.phantoms", "phantom", _texts(qa, "phantoms"), names.phantoms)
     for index, scanner in _rows(raw, "scanners"):
         yield from _unknown(f"scanners[{index}].phantoms", "phantom", _texts(scanner, "phantoms"), names.phantoms)
     for index, rule in _rows(raw, "rules"):
@@ -108,6 +130,24 @@ def _senders(node: Any, rows: Rows) -> Found:
             "senders are listed, but anybody is admitted.",
             "Set it to false, or remove the senders.",
         )
+
+
+def _tls(tables: Mapping[str, Any], arrays: Mapping[str, Rows]) -> Found:
+    node, tls = tables["node"], tables["tls"]
+    for key, other in (("certificate", "key"), ("key", "certificate")):
+        if getattr(tls, key) and not getattr(tls, other):
+            yield f"tls.{other}", f"is missing beside tls.{key}.", "Give both, or neither."
+    if tls.certificate is None:
+        if tls.port is not None:
+            yield "tls.port", "there is no certificate to listen with.", "Give tls.certificate and tls.key."
+        for index, sender in arrays["senders"]:
+            if sender.answer_tls:
+                yield f"senders[{index}].answer_tls", "there is no certificate.", "Give tls.certificate and tls.key."
+    if tls.port == node.port:
+        yield "tls.port", "is also node.port.", "TLS needs a port of its own; 2762 is registered for it."
+    for index, sender in arrays["senders"]:
+        if sender.tls_only and tls.port is None:
+            yield f"senders[{index}].tls_only", "the node does not listen for TLS.", "Give tls.port."
 
 
 def _destinations(node: Any, rows: Rows) -> Found:

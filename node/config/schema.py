@@ -29,9 +29,11 @@ from node.domain.settings import (
     ConfounderPolicies,
     Destination,
     LevelLimits,
+    QualitySettings,
     ReceiverSettings,
     RetryPolicy,
     Sender,
+    TlsSettings,
     UncertaintySettings,
     VoiShape,
     WorkSettings,
@@ -85,17 +87,33 @@ NODE = table(
     },
     fields_of(
         ReceiverSettings,
-        omit=("ae_title", "port", "spool", "senders"),
+        omit=("ae_title", "port", "spool", "senders", "tls"),
         bind=Annotated[str, AfterValidator(_bindable)],
         max_associations=Annotated[int, Field(ge=1, le=1000)],
         network_timeout_s=Positive,
         disk_reserve_mb=NotNegative,
+        disk_watermark=Annotated[float, Field(gt=0, le=1)],
+        max_object_mb=Positive,
     ),
     fields_of(AssemblySettings, quiet_period_s=NotNegative, sweep_interval_s=Positive),
 )
 SENDER = table(
     "sender",
-    fields_of(Sender, name=Slug, ae_title=AeTitle | None, host=Annotated[str, AfterValidator(_network)] | None),
+    fields_of(
+        Sender,
+        name=Slug,
+        ae_title=AeTitle | None,
+        host=Annotated[str, AfterValidator(_network)] | None,
+        called_ae_title=AeTitle | None,
+        answer_ae_title=AeTitle | None,
+        answer_host=Annotated[str, AfterValidator(_host)] | None,
+        answer_port=Port | None,
+    ),
+)
+TLS = table(
+    "tls",
+    fields_of(TlsSettings, omit=("certificate", "key", "authorities"), port=Port | None),
+    {"certificate": (Text | None, None), "key": (Text | None, None), "authorities": (Text | None, None)},
 )
 RETRY = table(
     "retry",
@@ -194,15 +212,36 @@ CONFOUNDERS = table(
         noise_mg_cm3=Positive,
     ),
 )
+QUALITY = table(
+    "qa",
+    {"phantoms": (Strings, ())},
+    fields_of(
+        QualitySettings,
+        interval_days=NotNegative,
+        reminder_interval_h=Positive,
+        baseline_scans=Annotated[int, Field(ge=3, le=100)],
+        sd_limit=Positive,
+        cusum_k=NotNegative,
+        cusum_h=Positive,
+        min_sd_density_mg_cm3=NotNegative,
+        min_sd_slope_percent=NotNegative,
+        min_sd_intercept_hu=NotNegative,
+        asynchronous_validity_days=NotNegative,
+        asynchronous_scans=Annotated[int, Field(ge=1, le=100)],
+        cross_calibration_validity_days=NotNegative,
+    ),
+)
 
 TABLES: dict[str, type[Table]] = {
     "node": NODE,
+    "tls": TLS,
     "measure": MEASURE,
     "calibration": CALIBRATION,
     "voi": VOI,
     "levels": LEVEL_LIMITS,
     "category": CATEGORY,
     "uncertainty": UNCERTAINTY,
+    "qa": QUALITY,
     "confounders": CONFOUNDERS,
 }
 """``[name]``: each may be left out."""

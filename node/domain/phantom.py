@@ -42,6 +42,8 @@ class PhantomModel:
     base_density_mg_cm3: float | None = None
     """Density of the base plate where it is itself a standard (Chinese four-point slab: 0)."""
     certificate_date: str | None = None
+    kind: Literal["patient", "qa"] = "patient"
+    """A QA phantom is measured, never used to calibrate a patient's scan."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)

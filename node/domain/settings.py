@@ -156,6 +156,34 @@ class Sender:
     ae_title: str | None = None
     host: str | None = None
     """Address or network (192.0.2.7, 192.0.2.0/24)."""
+    called_ae_title: str | None = None
+    """By which it calls the node; ``None``: the node's own."""
+    tls_only: bool = False
+    """Whether it is admitted at the TLS port alone."""
+    answer_ae_title: str | None = None
+    """The AE that takes storage commitment results, where it is another one than stores; ``None``: ``ae_title``."""
+    answer_host: str | None = None
+    """Where that AE listens; ``None``: the address that asked."""
+    answer_port: int | None = None
+    """``None``: results go over the association that asked, and nowhere else."""
+    answer_tls: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class TlsSettings:
+    """DICOM over TLS (PS3.15 annex B, the profiles that follow BCP 195)."""
+
+    certificate: Path
+    """Of this node, PEM, with its intermediates."""
+    key: Path
+    """Its private key, PEM, not encrypted."""
+    authorities: Path | None = None
+    """PEM bundle of those whose certificates are trusted; ``None``: the system's."""
+    client_certificates: bool = True
+    """Whether who connects must show a certificate."""
+    minimum_version: Literal["1.2", "1.3"] = "1.2"
+    port: int | None = None
+    """TCP port of the TLS listener; ``None``: TLS only towards destinations."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,6 +202,11 @@ class ReceiverSettings:
     """An association without traffic for this long is aborted."""
     disk_reserve_mb: float = 1024.0
     """Below this much free space objects are answered A700 (out of resources)."""
+    disk_watermark: float = 0.95
+    """Above this part of the disk in use, new associations are rejected as transient: scanners try again."""
+    max_object_mb: float = 4096.0
+    """An object larger than this ends its association: a length that lies must not fill the memory."""
+    tls: TlsSettings | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -218,3 +251,33 @@ class WorkSettings:
     time_limit_s: float = 300.0
     memory_limit_mb: float = 6144.0
     attempts: int = 2
+
+
+@dataclass(frozen=True, slots=True)
+class QualitySettings:
+    """Quality assurance of the scanners: limits, intervals, validities."""
+
+    interval_days: float = 30.0
+    """Between QA scans. Published drift is 0.5 to 2.3 HU a year (PMC6682570): 0.2 HU a month. 0: no reminder."""
+    reminder_interval_h: float = 24.0
+    """How often an overdue QA scan is logged again."""
+    baseline_scans: int = 10
+    """QA scans that mean and standard deviation are taken from, before anything is judged."""
+    sd_limit: float = 3.0
+    """Control limits: mean ± so many standard deviations (Shewhart)."""
+    cusum_k: float = 0.5
+    """Slack of the cumulative sums in standard deviations: half of the shift to be found, one (Page 1954)."""
+    cusum_h: float = 5.0
+    """Decision limit of the cumulative sums in standard deviations (Montgomery: 4 or 5)."""
+    min_sd_density_mg_cm3: float = 0.5
+    """A standard deviation from a few scans may be too small by luck; ESP inserts repeat to 0.36 to 0.86 mg/cm³."""
+    min_sd_slope_percent: float = 0.3
+    """The same for the slope of the calibration, as a part of its mean."""
+    min_sd_intercept_hu: float = 0.5
+    """The same for HU: of zero density, and of an insert scanned without a calibration phantom."""
+    asynchronous_validity_days: float = 180.0
+    """Between the last QA scan and the patient's: at 2.3 HU a year about 1 HU of drift."""
+    asynchronous_scans: int = 10
+    """A stored calibration is the mean of at most so many QA scans, the last ones."""
+    cross_calibration_validity_days: float = 365.0
+    """A cross-calibration is repeated at least yearly."""
