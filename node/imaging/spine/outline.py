@@ -24,6 +24,8 @@ BENDING_HU = 12.0
 """Cost of a step of 1 mm in radius from ray to ray, squared."""
 UNLIKELY_HU = 12.0
 """Cost of lying 3 mm off the expected outline, squared: a bright vessel against the bone does not draw it far."""
+FALL_HU = 220.0
+"""A steeper fall counts as much: that of an enhanced vessel toward the lung draws no outline away."""
 RING_HU = 100.0
 """The ring about the canal exceeds what is in it by this much."""
 
@@ -61,7 +63,7 @@ def body_outline(image: NDArray[np.float32], u: Floats, v: Floats, expected: Exp
         outside = np.roll(ndimage.uniform_filter1d(rays, 5, axis=1, origin=-2), -1, axis=1)
         fall = inside - outside
         fall[:, -2:] = 0
-        cost = -fall
+        cost = -np.minimum(fall, FALL_HU)
         cost[y > CANAL_FRONT_MM] += 400
         if expected is not None:
             cost = cost + UNLIKELY_HU * (_beyond(expected, x, y) / 3.0) ** 2
