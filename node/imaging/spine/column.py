@@ -7,7 +7,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import ndimage
 
 from node.domain.volume import Volume
 from node.imaging.spine.canal import GRID_MM, Canal
@@ -25,12 +24,10 @@ HALF_SLAB = 8
 """Samples of the tube above and below a section that fill it."""
 NEIGHBOURS = 4
 """Outlines on either side that steady each other."""
-VESSEL_HU, VESSEL_RANGE_HU = 130.0, 70.0
-"""Blood with contrast medium is brighter than the first all along a vertebra and a disc, within the second."""
 CLEAR_HU = 60.0
 """Contrast of an outline from which on it is wholly trusted."""
-SIZES = (Expected(0, -17, 27, 19), Expected(0, -21, 33, 28), Expected(0, -25, 46, 34))
-"""Of bodies of the upper chest, the lower chest and the loin."""
+SIZES = (Expected(0, -14, 20, 14), Expected(0, -17, 27, 19), Expected(0, -21, 33, 28), Expected(0, -25, 46, 34))
+"""Of bodies of children, and of the upper chest, the lower chest and the loin."""
 FLATTEST, DEEPEST = 0.58, 1.1
 """Depth of bodies as a part of their width."""
 
@@ -93,30 +90,15 @@ def _sections(volume: Volume, tube: Curve) -> list[_Section]:
 def _filled(slab: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.intp]]:
     """The 85th percentile over a vertebra's height, in which its endplates fall, and how many samples were known.
 
-    What lies beyond the scan counts as soft tissue, and so does blood with contrast medium.
+    What lies beyond the scan counts as soft tissue.
     """
     ordered = np.sort(slab, axis=0)
     known = (ordered > OUTSIDE + 1).sum(0)
-    image = _percentile(ordered, known, 0.85)
-    image[known == 0] = BONE_RANGE_HU[0]
-    image[_enhanced(slab, known)] = BONE_RANGE_HU[0]
-    return image, known
-
-
-def _percentile(ordered: NDArray[np.float32], known: NDArray[np.intp], part: float) -> NDArray[np.float32]:
-    rank = len(ordered) - known + part * np.maximum(known - 1, 0)
+    rank = len(ordered) - known + 0.85 * np.maximum(known - 1, 0)
     row = np.minimum(rank.astype(int), len(ordered) - 1)
-    taken: NDArray[np.float32] = np.take_along_axis(ordered, row[None], axis=0)[0]
-    return taken
-
-
-def _enhanced(slab: NDArray[np.float32], known: NDArray[np.intp]) -> NDArray[np.bool_]:
-    """Where it is bright all along: a great vessel with contrast medium. A column of bone has discs and endplates."""
-    calm = np.sort(ndimage.gaussian_filter(np.clip(slab, -200, 800), (0.0, 0.8, 0.8)), axis=0)
-    low, high = (_percentile(calm, known, part) for part in (0.05, 0.95))
-    even = (low > VESSEL_HU) & (high - low < VESSEL_RANGE_HU) & (known > HALF_SLAB)
-    core = ndimage.binary_opening(even, np.ones((3, 3)))
-    return ndimage.binary_dilation(core, iterations=2)
+    image = np.take_along_axis(ordered, row[None], axis=0)[0]
+    image[known == 0] = BONE_RANGE_HU[0]
+    return image, known
 
 
 def _outlines(sections: Sequence[_Section]) -> tuple[list[Outline], Floats]:
@@ -128,7 +110,7 @@ def _outlines(sections: Sequence[_Section]) -> tuple[list[Outline], Floats]:
 
 
 def _clearest(image: NDArray[np.float32]) -> Outline:
-    """The outline that stands out best, sought about bodies of three sizes: great vessels draw some of them away."""
+    """The outline that stands out best, sought about bodies of several sizes: great vessels draw some of them away."""
     tries = [body_outline(image, U_MM, V_MM, expected) for expected in SIZES]
     return max(tries, key=lambda outline: outline.contrast)
 
@@ -146,7 +128,7 @@ def _expected(outlines: Sequence[Outline], trust: Floats) -> list[Expected]:
     trend = np.stack([_trend(found[:, column], trust) for column in range(4)], axis=1)
     expected = []
     for u, back, width, depth in trend:
-        width = float(np.clip(width, 18.0, 60.0))
+        width = float(np.clip(width, 13.0, 60.0))
         depth = float(np.clip(depth, FLATTEST * width, DEEPEST * width))
         expected.append(Expected(float(u), float(back - 0.5 * depth), width, depth))
     return expected

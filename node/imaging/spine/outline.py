@@ -14,7 +14,7 @@ from scipy import ndimage
 from node.imaging.spine.curve import Floats
 
 ANGLES = np.deg2rad(np.arange(0.0, 360.0, 7.5))
-RADII = np.arange(6.0, 34.0, 1.0)
+RADII = np.arange(4.0, 34.0, 1.0)
 HOLLOW_RADII = np.arange(1.0, 15.0, 1.0)
 BONE_RANGE_HU = (40.0, 600.0)
 """Only bone has edges here: lung, fat and muscle count alike."""
