@@ -9,7 +9,7 @@ from node.domain.volume import SourceImage, Volume
 from node.errors import SpineNotFound
 from node.imaging import body
 from node.imaging.spine import locate
-from node.imaging.spine.levels import is_rib
+from node.imaging.spine.signs import is_rib
 from node.imaging.spine.locate import SpineTrace
 from node.synthetic.truth import SyntheticCase
 from tests.benchmarks import spine_cases
