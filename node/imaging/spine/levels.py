@@ -173,7 +173,9 @@ def _evidence(signs: Sequence[Signs], hypotheses: Sequence[Hypothesis]) -> dict[
     }
     alone = np.array([shape[h.levels] for h in hypotheses])
     return {
-        "ribs": _mixed([{p: of_ribs(i, p) for p in _places(hypotheses, i)} for i in every[middle:]], middle, hypotheses),
+        "ribs": _mixed(
+            [{p: of_ribs(i, p) for p in _places(hypotheses, i)} for i in every[middle:]], middle, hypotheses
+        ),
         "sacrum": _mixed([{p: of_pelvis(i, p) for p in _places(hypotheses, i)} for i in every], 0, hypotheses),
         "first-rib": _mixed(
             [{p: of_upper_end(i, p) for p in _places(hypotheses, i)} for i in every[:middle]], 0, hypotheses
