@@ -18,6 +18,7 @@ from node.config import Config, Rule
 from node.delivery import Deliverer
 from node.dicom import geometry, scan
 from node.domain.decision import Decision
+from node.domain.findings import Findings
 from node.domain.instance import Series
 from node.domain.job import MeasureJob, MeasureOutcome, Provenance
 from node.domain.quality import QualityRecord
@@ -107,6 +108,8 @@ def job_for(
         report_refusals=rule.report_refusals,
         out_dir=out_dir,
         provenance=Provenance(software_version(), config.digest),
+        report=replace(config.report, outputs=rule.outputs),
+        page=config.page,
         quality=assurance.quality_for(series, rule, config, record),
         qa_phantoms=assurance.qa_phantoms(config),
         scanner=routing.scanner_key(series),
@@ -223,7 +226,7 @@ def measure_offline(paths: Iterable[Path], config: Config, out_dir: Path) -> Ite
             else:
                 chosen.append((series, decision))
         for series, decision in chosen:
-            folder = out_dir / f"series-{hashlib.sha256(series.series_instance_uid.encode()).hexdigest()[:12]}"
+            folder = out_dir / _folder_name(series)
             yield Measured(series, decision, _run(job_for(series, decision, config, folder, _kept_record(config))))
 
 
@@ -263,6 +266,41 @@ def qa_job(series: Series, config: Config) -> MeasureJob:
         qa_phantoms=assurance.qa_phantoms(config),
         scanner=routing.scanner_key(series),
     )
+
+
+@dataclass(frozen=True, slots=True)
+class Rendered:
+    """The pictures of one series."""
+
+    series: Series
+    findings: Findings
+    pictures: tuple[Path, ...]
+
+
+def render(paths: Iterable[Path], config: Config, out_dir: Path) -> Iterator[Rendered | Ignored]:
+    """Draw every stack of axial CT images below ``paths``, whether the rules want it or not.
+
+    Files go to a folder below ``out_dir`` for each series. Series that are no such stack are yielded with the reason.
+    """
+    require_engines(config)
+    phantoms = tuple(one for one in config.phantoms.values() if one.kind != "qa")
+    with tempfile.TemporaryDirectory(prefix="vbmd-node-") as scratch:
+        found, skipped = scan.collect(paths, Path(scratch))
+        yield from (Ignored(one.name, None, one.message) for one in skipped)
+        for series, decision in zip(found, routing.decide(found, (), _geometry(found)), strict=True):
+            if decision.reason not in ("no-rule-matched", "derived-series"):
+                yield Ignored(series.series_instance_uid, decision, decision.message)
+                continue
+            volume, findings = pipeline.examine(series, phantoms, config.measurement)
+            if volume is None:
+                yield Ignored(series.series_instance_uid, None, findings.refusal.message if findings.refusal else "")
+                continue
+            folder = out_dir / _folder_name(series)
+            yield Rendered(series, findings, report.render(volume, findings, folder, config.page))
+
+
+def _folder_name(series: Series) -> str:
+    return f"series-{hashlib.sha256(series.series_instance_uid.encode()).hexdigest()[:12]}"
 
 
 def _run(job: MeasureJob) -> MeasureOutcome:

@@ -72,6 +72,12 @@ def alarms(ledger: Ledger, settings: QualitySettings) -> tuple[str, ...]:
     )
 
 
+def attention(ledger: Ledger, settings: QualitySettings) -> tuple[str, ...]:
+    """Overdue QA scans and open alarms, for ``status``."""
+    late = tuple(one.sentence for one in dues(ledger, settings))
+    return late + tuple(f"Out of control: {sentence}" for sentence in alarms(ledger, settings))
+
+
 class Reminder:
     """Says in the log, from ``start`` to ``stop``, which QA scans are overdue and which scanners are out of control."""
 

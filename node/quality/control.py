@@ -77,7 +77,7 @@ class Baseline:
     sd: float
     """Of these scans."""
     unit: float
-    """SD widened for the small number of scans, not below the stated minimum: limits are multiples of it."""
+    """SD, at least the stated minimum, widened for the small number of scans: limits are multiples of it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -214,5 +214,5 @@ def slope_per_year(points: Sequence[Point], min_days: int = 60, min_points: int 
 def _baseline(points: Sequence[Point], limits: Limits) -> Baseline:
     values = np.array([point.value for point in points])
     sd = float(values.std(ddof=1))
-    unit = max(sd * widening(len(values), limits.sd_limit), limits.min_sd, 1e-9)
+    unit = max(sd, limits.min_sd, 1e-9) * widening(len(values), limits.sd_limit)
     return Baseline(points[0].when, points[-1].when, len(points), float(values.mean()), sd, unit)
