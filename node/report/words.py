@@ -177,8 +177,6 @@ _REFUSALS: Mapping[str, str] = {
     "levels-outside-scan": "L1 与 L2 未完整包含在扫描范围内。",
     "levels-ambiguous": "无法确定椎体节段。",
     "vertebra-not-measurable": "没有可测量的椎体。",
-    "confounded": "图像条件不允许测量骨密度。",
-    "qa-scan": "这是质量控制扫描，不是患者。",
     "measurement-failed": "测量失败。",
     "confounded": "扫描条件使测量不可靠。",
     "qa-scan": "体模质控扫描，没有患者。",
