@@ -170,3 +170,13 @@ def test_an_idle_association_is_ended(doors: OpenDoors) -> None:
     with wire.connect(door.port, timeout_s=20) as link:
         wire.associate(link, "NODE", "IDLE")
         assert wire.receive(link)[0] == wire.A_ABORT
+
+
+def test_an_object_costs_the_receiver_little_time(door: Door, tmp_path: Path) -> None:
+    """Bytes are written, not decoded: a slice of half a megabyte, both ends counted (the sender is about a tenth)."""
+    objects = [sample(tmp_path, number, size=512) for number in range(20)]
+    begun = time.process_time()
+    with wire.connect(door.port) as link:
+        limit = wire.associate(link, "NODE", "FAST")
+        assert {wire.store(link, limit, number, *one) for number, one in enumerate(objects)} == {0}
+    assert (time.process_time() - begun) / len(objects) < 0.025
