@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from node.domain.settings import Sender
+from node.errors import ConfigError
 from tests import wire
 from tests.intake.conftest import Door, OpenDoors
 from tests.intake.objects import CT_IMAGE, ct_series, ct_slice, uid, write
@@ -180,3 +181,14 @@ def test_an_object_costs_the_receiver_little_time(door: Door, tmp_path: Path) ->
         limit = wire.associate(link, "NODE", "FAST")
         assert {wire.store(link, limit, number, *one) for number, one in enumerate(objects)} == {0}
     assert (time.process_time() - begun) / len(objects) < 0.025
+
+
+def test_a_port_that_is_taken_is_a_configuration_error(doors: OpenDoors, door: Door) -> None:
+    with pytest.raises(ConfigError, match=r"node\.port: cannot be used"):
+        doors.open(port=door.port)
+
+
+def test_a_spool_that_cannot_be_made_is_a_configuration_error(doors: OpenDoors, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(ConfigError, match=r"node\.spool: cannot be used"):
+        doors.open(spool=tmp_path / "file" / "spool")
