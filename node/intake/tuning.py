@@ -75,7 +75,7 @@ def _on_open(event: evt.Event, network_timeout_s: float, ended: Callable[[Associ
     association = event.assoc
     provider, dimse = association.dul, association.dimse
     threads: tuple[Any, Any] = association, provider
-    for thread, after in zip(threads, (provider.kill_dul, lambda: _close(association, ended)), strict=True):
+    for thread, after in zip(threads, (lambda: _leave(association, ended), lambda: _close(association)), strict=True):
         thread._target = _guarded(thread._target, after, str(association.requestor.address))
     if provider.socket is None or provider.socket.socket is None:
         return
@@ -114,7 +114,13 @@ def _guarded(run: Callable[[], None], after: Callable[[], None], host: str) -> C
     return guarded
 
 
-def _close(association: Association, ended: Callable[[Association], None]) -> None:
+def _leave(association: Association, ended: Callable[[Association], None]) -> None:
+    """The thread that serves has ended, always the later to know: nothing will be stored any more."""
+    association.dul.kill_dul()
+    ended(association)
+
+
+def _close(association: Association) -> None:
     """Leave no socket open and nobody waiting when the last thread that reads has ended."""
     wrapper = association.dul.socket
     if wrapper is not None and wrapper.socket is not None:
@@ -124,7 +130,6 @@ def _close(association: Association, ended: Callable[[Association], None]) -> No
         wrapper.let_sleep()
     if association.requestor.primitive is None:
         association.dul.to_user_queue.put(None)  # ends the wait for an association request
-    ended(association)
 
 
 def _crowded() -> bool:
