@@ -25,6 +25,7 @@ def find(volume: Volume, scene: Scene, phantoms: tuple[PhantomModel, ...]) -> Ph
     rods that were seen.
     """
     rows = scene.rod_rows
+    phantoms = tuple(model for model in phantoms if model.kind == "patient")
     ways = [way for row in rows for way in candidates(row, phantoms)]
     chosen = _only(_believable(ways), volume, rows)
     if chosen is None or not chosen.complete:

@@ -42,7 +42,7 @@ def assert_rods(scene: Scene, found: PhantomFit, hu_limit: float = 1.5, mm_limit
     assert max(float(np.linalg.norm(one)) for one in off) < mm_limit
 
 
-@pytest.mark.parametrize("name", [name for name in MODELS if name != CERTIFIED.id])
+@pytest.mark.parametrize("name", [model.id for model in ON_SITE if model.kind == "patient"])
 def test_each_shipped_phantom_is_told_from_all_others(name: str) -> None:
     scene = build(recipe(MODELS[name], slab=replace(recipe(MODELS[name]).slab, base_hu=0.0 if "4pt" in name else 25.0)))
     found = find(scene)
@@ -106,6 +106,11 @@ def test_the_base_plate_is_read_where_it_is_a_standard() -> None:
 
     assert [rod.rod.name for rod in found.rods] == ["50", "100", "200", "base"]
     assert found.rods[-1].hu_mean == pytest.approx(0.0, abs=1.0)
+
+
+def test_a_qa_phantom_does_not_calibrate_a_patient() -> None:
+    with pytest.raises(PhantomUnknown):
+        find(build(recipe(MODELS["mindways-qa-4408"])))
 
 
 def test_without_a_phantom_none_is_found() -> None:
