@@ -13,16 +13,18 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from node import log, pipeline, report, routing
+from node import assurance, log, pipeline, report, routing, segmenters
 from node.config import Config, Rule
 from node.delivery import Deliverer
 from node.dicom import geometry, scan
 from node.domain.decision import Decision
 from node.domain.instance import Series
 from node.domain.job import MeasureJob, MeasureOutcome, Provenance
-from node.errors import MeasurementFailed, StudyRefused
+from node.domain.quality import QualityRecord
+from node.errors import ConfigError, MeasurementFailed, Problem, StudyRefused
 from node.intake import Assembly, Plan, Receiver, Routes
 from node.ledger import Ledger
+from node.standing import Standing
 from node.workflow import Engine
 
 _log = log.get(__name__)
@@ -33,13 +35,22 @@ def software_version() -> str:
     return metadata.version("vbmd-node")
 
 
-def routes(config: Config) -> Routes:
-    """The rules of a configuration, as the assembly applies them."""
+def require_engines(config: Config) -> None:
+    """Raise ``ConfigError`` when an engine that the configuration asks for cannot be used on this machine."""
+    missing = segmenters.problems(config.measurement.segmenter)
+    if missing:
+        raise ConfigError(
+            tuple(Problem(str(config.file), "segmenter", f"{name}: {why}") for name, why in missing.items())
+        )
+
+
+def routes(config: Config, record: assurance.Records = assurance.no_record) -> Routes:
+    """The rules of a configuration, as the assembly applies them; ``record`` is what is known about the scanners."""
     return Routes(
         version=config.digest,
         decide=lambda series: [_measured_to_say_why(one, config) for one in decide(series, config)],
         plan=lambda series, decision, job_id: Plan(
-            job_for(series, decision, config, config.state / "jobs" / job_id),
+            job_for(series, decision, config, config.state / "jobs" / job_id, record),
             _rule(config, decision.rule).destinations,
         ),
     )
@@ -73,7 +84,13 @@ def _rule(config: Config, name: str | None) -> Rule:
     return next(rule for rule in config.rules if rule.name == name)
 
 
-def job_for(series: Series, decision: Decision, config: Config, out_dir: Path) -> MeasureJob:
+def job_for(
+    series: Series,
+    decision: Decision,
+    config: Config,
+    out_dir: Path,
+    record: assurance.Records = assurance.no_record,
+) -> MeasureJob:
     """The measurement that a decision asks for."""
     rule = _rule(config, decision.rule)
     return MeasureJob(
@@ -85,6 +102,9 @@ def job_for(series: Series, decision: Decision, config: Config, out_dir: Path) -
         report_refusals=rule.report_refusals,
         out_dir=out_dir,
         provenance=Provenance(software_version(), config.digest),
+        quality=assurance.quality_for(series, rule, config, record),
+        qa_phantoms=assurance.qa_phantoms(config),
+        scanner=routing.scanner_key(series),
     )
 
 
@@ -95,28 +115,34 @@ class Node:
         self.config = config
         config.state.mkdir(parents=True, exist_ok=True)
         self.ledger = Ledger(config.database)
-        in_force = routes(config)
+        self._routes = self._routed(config)
+        self.reminder = assurance.Reminder(self.ledger, config.quality)
         self.deliverer = Deliverer(self.ledger, config.destinations, config.receiver.ae_title)
         self.engine = Engine(
             config.work,
             self.ledger,
             config.state / "workflow",
             "node.pipeline:run",
-            on_finished=lambda _job: self.deliverer.wake(),
+            on_finished=lambda _job: self._finished(),
         )
-        self.assembly = Assembly(self.ledger, config.assembly, lambda: in_force, self.engine.start_job)
+        self.assembly = Assembly(self.ledger, config.assembly, lambda: self._routes, self.engine.start_job)
         self.receiver = Receiver(config.receiver, self.ledger)
+        self.standing = Standing(config, self.ledger, self._apply)
 
     def start(self) -> None:
         """Resume what was interrupted, then open the door."""
+        self.standing.start()
         self.engine.start()
         self.deliverer.start()
         self.assembly.start()
         self.receiver.start()
+        self.reminder.start()
         _log.info("started", version=software_version(), config=str(self.config.file), digest=self.config.digest[:12])
 
     def stop(self) -> None:
         """Close the door, then let go of the work; what is under way is resumed at the next start."""
+        self.standing.stop()
+        self.reminder.stop()
         self.receiver.stop()
         self.assembly.stop()
         self.deliverer.stop()
@@ -124,12 +150,29 @@ class Node:
         self.ledger.close()
         _log.info("stopped")
 
+    def _apply(self, config: Config) -> None:
+        """Put another configuration in force: each part exchanges one reference."""
+        self.config = config
+        self.deliverer.configure(config.destinations)
+        self._routes = self._routed(config)
+        self.assembly.configure(config.assembly)
+        self.receiver.configure(config.receiver)
+
+    def _routed(self, config: Config) -> Routes:
+        return routes(config, lambda scanner: self.ledger.quality_record(scanner, patients=False))
+
+    def _finished(self) -> None:
+        """A job has been recorded: there may be something to deliver, or to warn of."""
+        self.deliverer.wake()
+        self.reminder.look()
+
 
 def serve(config: Config, started: Callable[[Node], None] | None = None) -> None:
     """Run a node until SIGTERM or SIGINT."""
     done = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: done.set())
+    require_engines(config)
     node = Node(config)
     node.start()
     try:
@@ -163,6 +206,7 @@ def measure_offline(paths: Iterable[Path], config: Config, out_dir: Path) -> Ite
 
     Files go to a folder below ``out_dir`` for each series; what is not measured is yielded with its reason first.
     """
+    require_engines(config)
     with tempfile.TemporaryDirectory(prefix="vbmd-node-") as scratch:
         found, skipped = scan.collect(paths, Path(scratch))
         yield from (Ignored(one.name, None, one.message) for one in skipped)
@@ -175,7 +219,45 @@ def measure_offline(paths: Iterable[Path], config: Config, out_dir: Path) -> Ite
                 chosen.append((series, decision))
         for series, decision in chosen:
             folder = out_dir / f"series-{hashlib.sha256(series.series_instance_uid.encode()).hexdigest()[:12]}"
-            yield Measured(series, decision, _run(job_for(series, decision, config, folder)))
+            yield Measured(series, decision, _run(job_for(series, decision, config, folder, _kept_record(config))))
+
+
+def _kept_record(config: Config) -> assurance.Records:
+    """What a node that has run with this configuration knows about its scanners."""
+    if not ledger_exists(config):
+        return assurance.no_record
+
+    def record(scanner: str) -> QualityRecord:
+        ledger = Ledger(config.database)
+        try:
+            return ledger.quality_record(scanner, patients=False)
+        finally:
+            ledger.close()
+
+    return record
+
+
+def ledger_exists(config: Config) -> bool:
+    """Whether a node has run with this configuration before, as far as that can be told without a connection."""
+    url = config.database
+    return not url.startswith("sqlite:///") or Path(url.removeprefix("sqlite:///")).exists()
+
+
+def qa_job(series: Series, config: Config) -> MeasureJob:
+    """The measurement of a QA scan that no rule has decided about."""
+    rule = config.rules[0] if config.rules else Rule(name="qa")
+    return MeasureJob(
+        series=series,
+        rule=rule.name,
+        phantoms=routing.phantoms_for(series, rule, config),
+        settings=config.measurement,
+        template=next(iter(config.templates.values())),
+        report_refusals=False,
+        out_dir=Path(),
+        provenance=Provenance(software_version(), config.digest),
+        qa_phantoms=assurance.qa_phantoms(config),
+        scanner=routing.scanner_key(series),
+    )
 
 
 def _run(job: MeasureJob) -> MeasureOutcome:

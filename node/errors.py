@@ -8,7 +8,10 @@
     │   ├── NoSuitableSeries, UnsuitableSeries, IncompleteSeries, IrregularSeries, ImageUndecodable
     │   ├── PhantomNotFound, PhantomOutOfField, PhantomUnknown, PhantomAmbiguous, PoorCalibration
     │   ├── SpineNotFound, LevelsOutsideScan, LevelsAmbiguous, VertebraNotMeasurable
+    │   ├── Confounded         the configuration refuses scans of this kind (contrast medium, noise, tube voltage)
+    │   ├── QaScan             no patient but a QA phantom: measured for the scanner's record
     │   └── MeasurementFailed  the measurement crashed or ran out of time or memory
+    ├── SegmenterFailed        an engine beside the built-in one is missing, ran out of time, or gave nonsense
     ├── ReportInvalid          what we wrote could not be read back: our bug
     └── DeliveryFailed         the destination did not take it now: try again later
 """
@@ -147,10 +150,26 @@ class VertebraNotMeasurable(StudyRefused):
     reason = "vertebra-not-measurable"
 
 
+class Confounded(StudyRefused):
+    """Something falsifies the density, and the configuration says to refuse it."""
+
+    reason = "confounded"
+
+
+class QaScan(StudyRefused):
+    """A QA phantom, not a patient: it goes to the scanner's record, and there is no result of a patient."""
+
+    reason = "qa-scan"
+
+
 class MeasurementFailed(StudyRefused):
     """The measurement crashed, or ran out of its time or memory, as often as is allowed."""
 
     reason = "measurement-failed"
+
+
+class SegmenterFailed(NodeError):
+    """A learned engine cannot be asked (not installed, no weights), did not answer in time, or not in its own terms."""
 
 
 class ReportInvalid(NodeError):

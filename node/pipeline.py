@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
-from node import report
+from node import report, scan_record, segmenters
 from node.dicom import read
-from node.domain.findings import Findings, Refusal
+from node.domain.findings import Converted, Findings, Refusal
 from node.domain.instance import InstanceHeader
 from node.domain.job import MeasureJob, MeasureOutcome, OutgoingObject
-from node.domain.phantom import Calibration, PhantomFit, PhantomModel
+from node.domain.phantom import Material, PhantomFit, PhantomModel
+from node.domain.quality import Quality
 from node.domain.settings import MeasurementSettings
 from node.domain.spine import SpineMap
 from node.domain.volume import Volume
 from node.errors import StudyRefused
-from node.imaging import body, calibration, density, morphometry, phantom, reformat, spine, verdict
-from node.imaging.body import Scene
+from node.imaging import body, confounders, density, morphometry, reformat, spine, standard, verdict, voi, voi_error
+from node.imaging.confounders import Seen
+from node.imaging.standard import Circumstances, Standard
+from node.routing.kernels import kernel_class
 
 
 def run(job: MeasureJob) -> MeasureOutcome:
@@ -29,7 +32,10 @@ def run(job: MeasureJob) -> MeasureOutcome:
     volume: Volume | None = None
     try:
         volume = read.volume(job.series)
-        findings = measure(volume, header, job.phantoms, job.settings)
+        qa = scan_record.without_patient(volume, header, job)
+        if qa is not None:
+            return replace(_outcome(_nothing_found(header, qa.refusal), job, (), ()), scan_record=qa.record)
+        findings = measure(volume, header, job.phantoms, job.settings, job.quality)
     except StudyRefused as refused:
         findings = _nothing_found(header, refused)
     return _leave(findings, volume, job)
@@ -52,7 +58,8 @@ def _leave(findings: Findings, volume: Volume | None, job: MeasureJob) -> Measur
     previews = report.previews(volume, findings, job.out_dir) if volume is not None else ()
     headers = [instance.header for instance in job.series.instances]
     identified = all(h.study_instance_uid and h.series_instance_uid and h.sop_instance_uid for h in headers)
-    return _outcome(findings, job, report.write(findings, volume, job) if identified else (), previews)
+    outcome = _outcome(findings, job, report.write(findings, volume, job) if identified else (), previews)
+    return replace(outcome, scan_record=scan_record.of_patient(findings, job))
 
 
 def _outcome(
@@ -68,24 +75,31 @@ def _outcome(
 
 
 def measure(
-    volume: Volume, header: InstanceHeader, phantoms: tuple[PhantomModel, ...], settings: MeasurementSettings
+    volume: Volume,
+    header: InstanceHeader,
+    phantoms: tuple[PhantomModel, ...],
+    settings: MeasurementSettings,
+    quality: Quality | None = None,
 ) -> Findings:
     """Measure all that can be measured in one volume; what cannot is refused with its reason.
 
-    Without a calibration the levels still carry their attenuation and heights. Raises ``StudyRefused`` when not
-    even a spine is found.
+    ``quality`` is what the record knows about the scanner. Without a calibration the levels still carry their
+    attenuation and heights. Raises ``StudyRefused`` when not even a spine is found.
     """
+    kernel = kernel_class(header.manufacturer, header.convolution_kernel)
+    circumstances = Circumstances(header, kernel, quality or Quality())
     scene = body.separate(volume, header.patient_position)
-    standard = _calibrate(volume, scene, phantoms, settings)
-    column = spine.locate(volume, scene)
+    reference = standard.establish(volume, scene, phantoms, settings, circumstances)
+    column, doubts = segmenters.find(volume, scene, settings.segmenter)
     vertebrae = morphometry.deformities(spine.delineate(volume, column))
-    vois = {v.level: density.sample(volume, v, settings.voi) for v in vertebrae if v.complete}
+    noise = voi_error.reference(volume, reference.fit) if reference.fit else None
+    vois = {v.level: voi.sample(volume, v, settings.voi, noise) for v in vertebrae if v.complete}
     found = Findings(
         header=header,
         refusal=None,
-        cautions=(),
-        phantom=standard.fit,
-        calibration=standard.calibration,
+        cautions=doubts,
+        phantom=reference.fit,
+        calibration=reference.calibration,
         vertebrae=vertebrae,
         assignment=column.assignment,
         vois=vois,
@@ -94,59 +108,88 @@ def measure(
         mean_expanded_uncertainty_mg_cm3=None,
         mean_levels=(),
         category="not-classified",
-        reformats=(reformat.sagittal(volume, column),),
+        reformats=(reformat.sagittal(volume, vertebrae, settings.reformat, header.slice_thickness_mm),),
+        curved=reformat.curved(volume, vertebrae, settings.reformat, header.slice_thickness_mm)
+        if settings.reformat.curved
+        else (),
     )
-    return _judge(found, standard, column, settings)
+    seen = confounders.find(volume, scene, vertebrae, vois, settings, circumstances)
+    return _judge(found, reference, column, settings, circumstances, seen)
 
 
-@dataclass(frozen=True, slots=True)
-class _Standard:
-    """The phantom and its calibration, or why there is none."""
-
-    fit: PhantomFit | None = None
-    calibration: Calibration | None = None
-    refusal: StudyRefused | None = None
-
-
-def _calibrate(
-    volume: Volume, scene: Scene, phantoms: tuple[PhantomModel, ...], settings: MeasurementSettings
-) -> _Standard:
-    fit: PhantomFit | None = None
-    try:
-        fit = phantom.find(volume, scene, phantoms)
-        return _Standard(fit, calibration.fit(fit, settings.calibration))
-    except StudyRefused as refused:
-        return _Standard(fit, None, refused)
-
-
-def _judge(found: Findings, standard: _Standard, column: SpineMap, settings: MeasurementSettings) -> Findings:
+def _judge(
+    found: Findings,
+    reference: Standard,
+    column: SpineMap,
+    settings: MeasurementSettings,
+    circumstances: Circumstances,
+    seen: Seen,
+) -> Findings:
     """Apply the clinical rules: densities, mean and category, or the refusal with what was found."""
     mean_levels: tuple[str, ...] = ()
-    refusal = standard.refusal
+    refusal = reference.refusal
     try:
-        mean_levels = _levels_of_mean(found, column, standard.fit, settings)
+        mean_levels = _levels_of_mean(found, column, reference.fit, settings)
     except StudyRefused as refused:
         refusal = refusal or refused
-    cautions = verdict.cautions(found.header, standard.calibration, mean_levels, settings.category)
-    cautions += verdict.naming_caution(column.assignment)
-    if refusal is not None or standard.calibration is None:
-        return replace(found, refusal=_as_value(refusal), cautions=cautions)
+    named = found.cautions + seen.cautions + verdict.naming_caution(column.assignment)
+    named += standard.cautions(reference, found.vois, mean_levels, settings.confounders)
+    if refusal is None:
+        try:
+            return _measured(replace(found, cautions=named), reference, mean_levels, settings, circumstances, seen)
+        except StudyRefused as refused:
+            refusal = refused
+    return replace(found, refusal=_as_value(refusal), cautions=named)
+
+
+def _measured(
+    found: Findings,
+    reference: Standard,
+    mean_levels: tuple[str, ...],
+    settings: MeasurementSettings,
+    circumstances: Circumstances,
+    seen: Seen,
+) -> Findings:
+    """Densities, their mean and its category. Raises ``StudyRefused`` when calibration or confounders forbid them."""
+    verdict.require_permitted(found.cautions)
+    lines = standard.lines(reference, found.vois, settings, found.header.kvp)
+    measured = [(found.vois[level], lines.of(level)) for level in mean_levels]
+    cv, uneven = standard.slope_variation(lines, mean_levels, settings.calibration)
+    noisy = confounders.random_error(measured, settings.confounders)
+    verdict.require_permitted(noisy)
+    material = measured[0][1].material
+    conversion = standard.cross_calibration(material, circumstances)
     densities = {
-        level: density.density(voi, level, standard.calibration, settings.uncertainty)
-        for level, voi in found.vois.items()
+        level: density.density(found.vois[level], level, line, settings.uncertainty, conversion)
+        for level, line in lines.by_level.items()
     }
-    mean, uncertainty = density.mean(
-        [found.vois[level] for level in mean_levels], standard.calibration, settings.uncertainty
-    )
+    mean, uncertainty = density.mean(measured, settings.uncertainty)
+    converted = density.converted(mean, uncertainty, conversion) if conversion else None
+    named = found.cautions + uneven + noisy
+    named += verdict.result_cautions(material, mean_levels, settings.category, conversion)
     return replace(
         found,
-        cautions=cautions,
+        cautions=named,
         densities=verdict.mark(densities, mean_levels),
+        calibrations=lines.by_level if lines.local else {},
+        slope_cv_percent=cv,
+        cross_calibration=conversion,
         mean_vbmd_mg_cm3=mean,
         mean_expanded_uncertainty_mg_cm3=uncertainty,
+        mean_k2hpo4=converted,
+        mean_native_estimate=_native_estimate(mean, uncertainty, material, seen, settings),
         mean_levels=mean_levels,
-        category=verdict.categorise(mean, cautions, settings.category),
+        category=verdict.categorise(converted.vbmd_mg_cm3 if converted else mean, named, settings.category),
     )
+
+
+def _native_estimate(
+    mean: float, uncertainty: float, material: Material, seen: Seen, settings: MeasurementSettings
+) -> Converted | None:
+    """What the mean would be without contrast medium, where the site asks for it; the equations are of one material."""
+    if not (seen.contrast and settings.confounders.native_estimate and material == "K2HPO4"):
+        return None
+    return density.without_contrast(mean, uncertainty, seen.enhancement.arterial, settings.uncertainty)
 
 
 def _levels_of_mean(

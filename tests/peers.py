@@ -9,7 +9,13 @@ from typing import NoReturn
 
 import pytest
 
-_PACKAGE = {"Orthanc": "orthanc", "dciodvfy": "dicom3tools", "dcentvfy": "dicom3tools", "java": "default-jre-headless"}
+_PACKAGE = {
+    "Orthanc": "orthanc",
+    "openssl": "openssl",
+    "dciodvfy": "dicom3tools",
+    "dcentvfy": "dicom3tools",
+    "java": "default-jre-headless",
+}
 
 
 def peer(program: str) -> str:

@@ -105,7 +105,10 @@ def test_examples_in_the_shipped_file_are_right(tmp_path: Path) -> None:
     setting = re.compile(r"^# (\[\[?[a-z.]+\]\]?|[a-z_]+ = .*)", re.MULTILINE)
     whole = setting.sub(r"\1", text).replace("mindways-model3-1234", "mine")
     config = loaded(tmp_path, whole)
-    assert config.receiver.senders == (Sender("ct1", "CT1", "192.0.2.7"),)
+    answers = {"answer_ae_title": "CT1_SC", "answer_host": "192.0.2.8", "answer_port": 104}
+    assert config.receiver.senders == (Sender("ct1", "CT1", "192.0.2.7", "OLDNODE", **answers),)  # type: ignore[arg-type]
+    assert config.receiver.tls is not None
+    assert config.receiver.tls.key == tmp_path / "tls/node.key"
     assert config.destinations == (Destination("pacs", "PACS", "pacs.example", 104, calling_ae_title="VBMD"),)
     assert config.destinations[0].retry == RetryPolicy()
     assert config.scanners[0].phantoms == ("mine",)
@@ -125,6 +128,20 @@ def test_zero_can_be_set(tmp_path: Path) -> None:
     config = loaded(tmp_path, "[node]\nquiet_period_s = 0\n[uncertainty]\nrelative = 0.0\nabsolute_mg_cm3 = 0\n")
     assert config.assembly.quiet_period_s == 0
     assert config.measurement.uncertainty.relative == 0
+
+
+@pytest.mark.parametrize(
+    ("text", "key"),
+    [
+        ('[tls]\ncertificate = "c.pem"', "tls.key"),
+        ("[tls]\nport = 2762", "tls.port"),
+        ('[tls]\nport = 11112\ncertificate = "c.pem"\nkey = "k.pem"', "tls.port"),
+        ('[[senders]]\nname = "a"\nae_title = "A"\ntls_only = true', "senders[0].tls_only"),
+        ('[[senders]]\nname = "a"\nae_title = "A"\nanswer_tls = true', "senders[0].answer_tls"),
+    ],
+)
+def test_tls_needs_what_it_needs(text: str, key: str, tmp_path: Path) -> None:
+    assert key in problems(tmp_path, text)
 
 
 def test_every_problem_at_once(tmp_path: Path) -> None:
@@ -217,7 +234,7 @@ WRONG = {
     ),
     '[senders]\nname = "a"\n': ("senders", "[[senders]]"),
     "[[node]]\nport = 1\n": ("node", "must be a table"),
-    "[calibration]\nmin_sigma_ct = 2.0\n": ("calibration.min_sigma_ct", "below max_sigma_ct"),
+    "[calibration]\nmin_sigma_ct = 2.4\n": ("calibration.min_sigma_ct", "below max_sigma_ct"),
     "[calibration]\nmin_r_squared = 1.1\n": ("calibration.min_r_squared", "at most 1"),
     "[category]\nnormal_above_mg_cm3 = 70\n": ("category.osteoporosis_below_mg_cm3", "below normal"),
     '[levels]\ntargets = ["L8"]\n': ("levels.targets[0]", "not a vertebra"),
@@ -364,3 +381,43 @@ def test_rules_and_scanners_survive_json(tmp_path: Path) -> None:
     assert Rule.model_validate(again) == rule
     assert Scanner.model_fields.keys() == {"name", "when", "phantoms"}
     assert PHANTOM.model_fields["rods"].is_required()
+
+
+MODEL = '[[models]]\nname = "net"\nfile = "net.onnx"\nspacing_mm = [3, 3, 3]\nlabels = { 1 = "L1" }\n'
+
+
+def test_a_model_of_the_site_reaches_the_segmenter(tmp_path: Path) -> None:
+    config = loaded(tmp_path, '[segmenter]\nbeside = ["net"]\n' + MODEL)
+    (model,) = config.measurement.segmenter.models
+    assert (model.name, model.file, model.labels) == ("net", str(tmp_path / "net.onnx"), {"1": "L1"})
+
+
+def test_the_content_of_a_model_is_part_of_the_digest(tmp_path: Path) -> None:
+    before = loaded(tmp_path, MODEL).digest
+    (tmp_path / "net.onnx").write_bytes(b"weights")
+    assert loaded(tmp_path, MODEL).digest != before
+
+
+@pytest.mark.parametrize(
+    ("text", "key", "words"),
+    [
+        ('[segmenter]\nuse = "totalsegmenter"\n', "segmenter.use", 'Did you mean "totalsegmentator"?'),
+        ('[segmenter]\nbeside = ["builtin"]\n', "segmenter.beside", "second opinion on itself"),
+        (
+            '[segmenter.totalsegmentator]\ntasks = ["vertebrae_body"]\n',
+            "segmenter.totalsegmentator.tasks",
+            "no task names",
+        ),
+        (MODEL.replace('"L1"', '"liver"'), "models[0].labels", '"liver" is nothing that is known'),
+        (MODEL.replace('"L1"', '"sacrum"'), "models[0].labels", "no vertebra is named"),
+        (MODEL + 'orientation = "LRS"\n', "models[0].orientation", "no orientation"),
+        (MODEL + "window_hu = [100, -100]\n", "models[0].window_hu", "lower end"),
+        (MODEL.replace('"net"', '"builtin"'), "models[0].name", "an engine of the node itself"),
+    ],
+)
+def test_engines_are_checked(tmp_path: Path, text: str, key: str, words: str) -> None:
+    with pytest.raises(ConfigError) as found:
+        loaded(tmp_path, text)
+    (problem,) = found.value.problems
+    assert problem.key == key
+    assert words in str(problem)

@@ -44,9 +44,16 @@ def main() -> None:
 @contextmanager
 def ledger(settings: Config) -> Iterator[Ledger]:
     """Open the ledger of a node that has run before; raises ``NodeError`` where there is none."""
-    if settings.database.startswith("sqlite:///") and not Path(settings.database.removeprefix("sqlite:///")).exists():
-        raise NodeError(f"There is no ledger at {settings.database}: has this node ever run with this configuration?")
-    opened = Ledger(settings.database)
+    with ledger_at(settings.database) as opened:
+        yield opened
+
+
+@contextmanager
+def ledger_at(database: str) -> Iterator[Ledger]:
+    """The same, by the URL of its database."""
+    if database.startswith("sqlite:///") and not Path(database.removeprefix("sqlite:///")).exists():
+        raise NodeError(f"There is no ledger at {database}: has this node ever run with this configuration?")
+    opened = Ledger(database)
     try:
         yield opened
     finally:

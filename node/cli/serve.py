@@ -6,9 +6,8 @@ from typing import Annotated
 
 import typer
 
-from node import app, log
+from node import app, log, standing
 from node.cli.console import ConfigOption, cli
-from node.config import load
 
 
 @cli.command()
@@ -19,4 +18,4 @@ def serve(
 ) -> None:
     """Receive, measure and deliver until SIGTERM."""
     log.setup(log_level, as_json=json_logs)
-    app.serve(load(config))
+    app.serve(standing.read(config))

@@ -32,6 +32,10 @@ def status(
     for row in rows:
         arrived = datetime.fromtimestamp(row.last_received_at, UTC).strftime("%Y-%m-%d %H:%M:%S")
         what = f"{row.reason}: {row.message}" + "".join(f"\n{line}" for line in show.deliveries(row))
+        if row.variants:
+            what += f"\n{row.variants} objects came with other bytes under known UIDs: kept beside, not measured"
+        if row.replaces:
+            what += f"\nreplaces the report of {row.replaces}"
         name = f"{row.series_instance_uid}\n{row.modality or '?'} {row.description or ''}"
         table.add_row(arrived, row.sender or "", name, str(row.instances), row.state.value, what)
     out.print(table)

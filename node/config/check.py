@@ -38,8 +38,11 @@ def everything(
         _twice(raw, arrays),
         _references(raw, names),
         _senders(tables["node"], arrays["senders"]),
+        _tls(tables, arrays),
         _destinations(tables["node"], arrays["destinations"]),
         _limits(tables),
+        _images(tables["reformat"]),
+        _engines(tables["segmenter"], raw, arrays["models"]),
         _unreachable("scanners", arrays["scanners"]),
         _unreachable("rules", arrays["rules"]),
     )
@@ -54,6 +57,24 @@ def _rows(raw: Mapping[str, Any], array: str) -> Iterator[tuple[int, Mapping[str
     rows = raw.get(array)
     if isinstance(rows, list):
         yield from ((index, row) for index, row in enumerate(rows) if isinstance(row, dict))
+
+
+def kinds(file: str, raw: Mapping[str, Any], kind_of: Mapping[str, str]) -> list[Problem]:
+    """QA phantoms where patients lie, and calibration phantoms where a QA phantom is meant."""
+    measure, qa = raw.get("measure"), raw.get("qa")
+    used = [("measure.phantoms", _texts(measure, "phantoms"))] if isinstance(measure, dict) else []
+    for array in ("scanners", "rules"):
+        used += [(f"{array}[{index}].phantoms", _texts(row, "phantoms")) for index, row in _rows(raw, array)]
+    found = [
+        Problem(file, key, f'"{name}" is a QA phantom, no standard under a patient.', "Name it in qa.phantoms.")
+        for key, names in used
+        for name in names
+        if kind_of.get(name) == "qa"
+    ]
+    for name in _texts(qa, "phantoms") if isinstance(qa, dict) else ():
+        if kind_of.get(name) == "patient":
+            found.append(Problem(file, "qa.phantoms", f'"{name}" is no QA phantom.', 'QA phantoms say kind = "qa".'))
+    return found
 
 
 def _texts(row: Mapping[str, Any], key: str) -> list[str]:
@@ -81,6 +102,9 @@ def _references(raw: Mapping[str, Any], names: Names) -> Found:
     measure = raw.get("measure")
     if isinstance(measure, dict):
         yield from _unknown("measure.phantoms", "phantom", _texts(measure, "phantoms"), names.phantoms)
+    qa = raw.get("qa")
+    if isinstance(qa, dict):
+        yield from _unknown("qa.phantoms", "phantom", _texts(qa, "phantoms"), names.phantoms)
     for index, scanner in _rows(raw, "scanners"):
         yield from _unknown(f"scanners[{index}].phantoms", "phantom", _texts(scanner, "phantoms"), names.phantoms)
     for index, rule in _rows(raw, "rules"):
@@ -108,6 +132,24 @@ def _senders(node: Any, rows: Rows) -> Found:
             "senders are listed, but anybody is admitted.",
             "Set it to false, or remove the senders.",
         )
+
+
+def _tls(tables: Mapping[str, Any], arrays: Mapping[str, Rows]) -> Found:
+    node, tls = tables["node"], tables["tls"]
+    for key, other in (("certificate", "key"), ("key", "certificate")):
+        if getattr(tls, key) and not getattr(tls, other):
+            yield f"tls.{other}", f"is missing beside tls.{key}.", "Give both, or neither."
+    if tls.certificate is None:
+        if tls.port is not None:
+            yield "tls.port", "there is no certificate to listen with.", "Give tls.certificate and tls.key."
+        for index, sender in arrays["senders"]:
+            if sender.answer_tls:
+                yield f"senders[{index}].answer_tls", "there is no certificate.", "Give tls.certificate and tls.key."
+    if tls.port == node.port:
+        yield "tls.port", "is also node.port.", "TLS needs a port of its own; 2762 is registered for it."
+    for index, sender in arrays["senders"]:
+        if sender.tls_only and tls.port is None:
+            yield f"senders[{index}].tls_only", "the node does not listen for TLS.", "Give tls.port."
 
 
 def _destinations(node: Any, rows: Rows) -> Found:
@@ -157,3 +199,30 @@ def _takes_all_of(earlier: Table, later: Table) -> bool:
         wider = earlier.max_slice_thickness_mm >= later.max_slice_thickness_mm
         return wider and earlier.allow_derived >= later.allow_derived and earlier.priority >= later.priority
     return True
+
+
+def _images(reformat: Any) -> Found:
+    if reformat.least_images > reformat.most_images:
+        yield "reformat.least_images", "is more than most_images.", "Make it smaller."
+    if reformat.curved_images % 2 == 0:
+        yield "reformat.curved_images", "must be odd: one image in the middle, as many at either side.", "Add one."
+
+
+def _engines(segmenter: Any, raw: Mapping[str, Any], models: Rows) -> Found:
+    """Engines must exist, and some task of TotalSegmentator must name vertebrae."""
+    own = ("builtin", "totalsegmentator")
+    known = {*own, *(str(row.get("name")) for _, row in _rows(raw, "models"))}
+    for index, row in _rows(raw, "models"):
+        if row.get("name") in own:
+            yield f"models[{index}].name", f'"{row["name"]}" is an engine of the node itself.', "Choose another name."
+    for key, names in (("use", (segmenter.use,)), ("beside", segmenter.beside)):
+        for name in names:
+            if name not in known:
+                yield f"segmenter.{key}", f'there is no engine "{name}".', suggestion(name, known)
+    if segmenter.use in segmenter.beside or len(set(segmenter.beside)) < len(segmenter.beside):
+        yield "segmenter.beside", "an engine cannot give a second opinion on itself.", "Name each engine once."
+    if set(segmenter.totalsegmentator.tasks) == {"vertebrae_body"}:
+        yield "segmenter.totalsegmentator.tasks", "no task names vertebrae.", "Add total or vertebrae_pp."
+    for index, model in models:
+        if model.window_hu[0] >= model.window_hu[1]:
+            yield f"models[{index}].window_hu", "the lower end is not below the upper.", "Give [lower, upper]."

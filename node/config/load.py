@@ -5,8 +5,9 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -16,19 +17,26 @@ from pydantic import ValidationError
 from node.config import check
 from node.config.phantoms import load_phantoms, phantom_files
 from node.config.rules import Rule, Scanner
-from node.config.schema import ARRAYS, TABLES
+from node.config.schema import ARRAYS, DEFAULT_STATE, TABLES
 from node.config.tables import Table, problems, suggestion
 from node.domain.phantom import PhantomModel
 from node.domain.settings import (
     AssemblySettings,
     CalibrationLimits,
     CategoryLimits,
+    ConfounderPolicies,
     Destination,
     LevelLimits,
     MeasurementSettings,
+    OnnxModel,
+    QualitySettings,
     ReceiverSettings,
+    ReformatSettings,
     RetryPolicy,
+    SegmenterSettings,
     Sender,
+    TlsSettings,
+    TotalSegmentatorSettings,
     UncertaintySettings,
     VoiShape,
     WorkSettings,
@@ -67,6 +75,9 @@ class Config:
     """Those of a scanner that is not listed."""
     templates: Mapping[str, Path]
     """Report templates by name."""
+    quality: QualitySettings
+    qa_phantoms: tuple[str, ...]
+    """Ids of the QA phantoms that a scan without a patient may show."""
 
 
 def locate(path: Path | None = None, environment: Mapping[str, str] = os.environ) -> Path:
@@ -80,15 +91,54 @@ def locate(path: Path | None = None, environment: Mapping[str, str] = os.environ
 def load(path: Path | None = None, environment: Mapping[str, str] = os.environ) -> Config:
     """Read and check the configuration. Raises ``ConfigError`` with every problem found."""
     file = locate(path, environment)
-    raw = _toml(file)
+    return _loaded(file, _toml(file), file, environment)
+
+
+def load_with(rules: Path, path: Path | None = None, environment: Mapping[str, str] = os.environ) -> Config:
+    """Read a configuration with the tables of another file, such as ``[[rules]]``, in place of its own.
+
+    Raises ``ConfigError``; problems are those of ``rules``.
+    """
+    file = locate(path, environment)
+    load(path, environment)
+    return _loaded(file, {**_toml(file), **_toml(rules)}, rules, environment)
+
+
+def whereabouts(path: Path | None = None, environment: Mapping[str, str] = os.environ) -> tuple[Path, str]:
+    """Return the configuration file and the URL of the ledger, whatever else is wrong with the file.
+
+    Raises ``ConfigError`` where the ``[node]`` table is no TOML by itself.
+    """
+    file = locate(path, environment)
+    try:
+        raw = _toml(file)
+    except ConfigError:
+        if not file.is_file():
+            raise
+        text = file.read_text("utf-8", "replace")
+        section = re.search(r"^\[node\][^\n]*\n(?:(?!\s*\[)[^\n]*\n?)*", text, re.MULTILINE)
+        raw = _parsed(file, section[0] if section else "")
+    node = raw.get("node")
+    known = {key: value for key, value in node.items() if isinstance(value, str)} if isinstance(node, dict) else {}
+    state = _path(environment.get(STATE_VARIABLE) or known.get("state") or DEFAULT_STATE, file.parent)
+    return file, environment.get(DATABASE_VARIABLE) or known.get("database") or _sqlite(state)
+
+
+def _sqlite(state: Path) -> str:
+    return f"sqlite:///{state / 'node.sqlite'}"
+
+
+def _loaded(file: Path, raw: Mapping[str, Any], named: Path, environment: Mapping[str, str]) -> Config:
+    """The configuration of ``raw``, as if it stood in ``file``; problems name the file ``named``."""
     found: list[Problem] = []
-    tables = _tables(raw, str(file), found)
-    arrays = {name: _array(raw, name, str(file), found) for name in ARRAYS}
+    tables = _tables(raw, str(named), found)
+    arrays = {name: _array(raw, name, str(named), found) for name in ARRAYS}
     files = phantom_files(_folders(file, "config", "phantoms"))
     phantoms = load_phantoms(files.values(), found)
     templates = _templates(file)
     names = check.Names.of(raw, phantoms=files, templates=templates)
-    found += check.everything(str(file), raw, tables, arrays, names)
+    found += check.everything(str(named), raw, tables, arrays, names)
+    found += check.kinds(str(named), raw, {name: one.kind for name, one in phantoms.items()})
     if found:
         raise ConfigError(tuple(found))
     return _config(
@@ -101,9 +151,15 @@ def load(path: Path | None = None, environment: Mapping[str, str] = os.environ) 
     )
 
 
+def catalogue(path: Path | None = None, environment: Mapping[str, str] = os.environ) -> tuple[Path, list[PhantomModel]]:
+    """Where the configuration lies, and the phantoms known there, also while the configuration is wrong."""
+    file = locate(path, environment)
+    return file, list(load_phantoms(phantom_files(_folders(file, "config", "phantoms")).values(), []).values())
+
+
 def _toml(file: Path) -> dict[str, Any]:
     try:
-        return tomllib.loads(file.read_text(encoding="utf-8"))
+        return _parsed(file, file.read_text(encoding="utf-8"))
     except FileNotFoundError:
         problem = Problem(
             str(file), "", "there is no such file.", "Give --config FILE, or copy the shipped config/node.toml."
@@ -112,9 +168,15 @@ def _toml(file: Path) -> dict[str, Any]:
         problem = Problem(str(file), "", f"cannot be read: {error.strerror}.", "Check owner and permissions.")
     except UnicodeDecodeError:
         problem = Problem(str(file), "", "is not UTF-8 text.", "Save it as UTF-8.")
+    raise ConfigError((problem,))
+
+
+def _parsed(file: Path, text: str) -> dict[str, Any]:
+    try:
+        return tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         problem = Problem(str(file), "", f"is not TOML: {error}.", "Text needs quotes, true and false are lower case.")
-    raise ConfigError((problem,))
+        raise ConfigError((problem,)) from error
 
 
 def _tables(raw: Mapping[str, Any], file: str, found: list[Problem]) -> dict[str, Any]:
@@ -173,17 +235,20 @@ def _config(
     templates: Mapping[str, Path],
     environment: Mapping[str, str],
 ) -> Config:
-    node, measure = tables["node"].model_dump(), tables["measure"].model_dump()
+    node, measure, qa = (tables[name].model_dump() for name in ("node", "measure", "qa"))
     state = _path(environment.get(STATE_VARIABLE) or node["state"], file.parent)
     spool = _path(node["spool"], state) if node["spool"] else state / "spool"
     receiver = {key: node[key] for key in ReceiverSettings.__dataclass_fields__ if key in node and key != "spool"}
     return Config(
         file=file,
-        digest=_digest(tables, arrays, phantoms, templates),
+        digest=_digest(tables, arrays, phantoms, templates, file.parent),
         state=state,
-        database=environment.get(DATABASE_VARIABLE) or node["database"] or f"sqlite:///{state / 'node.sqlite'}",
+        database=environment.get(DATABASE_VARIABLE) or node["database"] or _sqlite(state),
         receiver=ReceiverSettings(
-            **receiver, spool=spool, senders=tuple(Sender(**row.model_dump()) for row in arrays["senders"])
+            **receiver,
+            spool=spool,
+            senders=tuple(Sender(**row.model_dump()) for row in arrays["senders"]),
+            tls=_tls(tables["tls"].model_dump(), file.parent),
         ),
         assembly=AssemblySettings(node["quiet_period_s"], node["sweep_interval_s"]),
         work=WorkSettings(**{key: value for key, value in measure.items() if key != "phantoms"}),
@@ -193,19 +258,52 @@ def _config(
             levels=LevelLimits(**tables["levels"].model_dump()),
             category=CategoryLimits(**tables["category"].model_dump()),
             uncertainty=UncertaintySettings(**tables["uncertainty"].model_dump()),
+            confounders=ConfounderPolicies(**tables["confounders"].model_dump()),
+            reformat=ReformatSettings(**tables["reformat"].model_dump()),
+            segmenter=_segmenter(tables["segmenter"], arrays["models"], file.parent),
         ),
         destinations=tuple(_destination(row) for row in arrays["destinations"]),
         scanners=tuple(arrays["scanners"]),
         rules=tuple(arrays["rules"]),
         phantoms=phantoms,
-        default_phantoms=measure["phantoms"] or tuple(phantoms),
+        default_phantoms=measure["phantoms"] or tuple(name for name, one in phantoms.items() if one.kind != "qa"),
         templates=templates,
+        quality=QualitySettings(**{key: value for key, value in qa.items() if key != "phantoms"}),
+        qa_phantoms=qa["phantoms"] or tuple(name for name, one in phantoms.items() if one.kind == "qa"),
     )
+
+
+def _tls(values: dict[str, Any], base: Path) -> TlsSettings | None:
+    if values["certificate"] is None:
+        return None
+    paths = {key: _path(values[key], base) if values[key] else None for key in ("certificate", "key", "authorities")}
+    return TlsSettings(**(values | paths))
 
 
 def _destination(row: Table) -> Destination:
     values = row.model_dump()
     return Destination(**(values | {"retry": RetryPolicy(**values["retry"])}))
+
+
+def _segmenter(row: Table, models: Sequence[Table], folder: Path) -> SegmenterSettings:
+    values = row.model_dump()
+    installed = values.pop("totalsegmentator")
+    if installed["weights"]:
+        installed["weights"] = str(_path(installed["weights"], folder))
+    described = [model.model_dump() for model in models]
+    return SegmenterSettings(
+        **values,
+        totalsegmentator=TotalSegmentatorSettings(**installed),
+        models=tuple(OnnxModel(**one | {"file": str(_path(one["file"], folder))}) for one in described),
+    )
+
+
+def _file_digest(file: Path) -> str | None:
+    """Of a model; a missing one is named by ``check`` and at the start."""
+    if not file.is_file():
+        return None
+    with file.open("rb") as opened:
+        return hashlib.file_digest(opened, "sha256").hexdigest()
 
 
 def _path(text: str, base: Path) -> Path:
@@ -218,6 +316,7 @@ def _digest(
     arrays: Mapping[str, list[Any]],
     phantoms: Mapping[str, PhantomModel],
     templates: Mapping[str, Path],
+    folder: Path,
 ) -> str:
     used = {row.template for row in arrays["rules"]}
     content = {
@@ -225,5 +324,6 @@ def _digest(
         "arrays": {name: [row.model_dump() for row in rows] for name, rows in arrays.items()},
         "phantoms": {name: asdict(phantom) for name, phantom in phantoms.items()},
         "templates": {name: hashlib.sha256(templates[name].read_bytes()).hexdigest() for name in used},
+        "models": {row.name: _file_digest(_path(row.file, folder)) for row in arrays["models"]},
     }
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()

@@ -186,6 +186,8 @@ class Rule(Table):
     """Of slice thickness and of slice spacing. Above 3 mm partial volume at the endplates grows; 5 mm is the limit."""
     allow_derived: bool = False
     """Whether derived axial images (averages, multiplanar reformats) may be measured."""
+    asynchronous: bool = False
+    """Whether a scan without a phantom may be measured by the calibration of the scanner's QA scans."""
 
 
 class Scanner(Table):

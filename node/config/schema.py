@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import re
 from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field
@@ -11,6 +12,7 @@ from node.config.rules import Rule, Scanner
 from node.config.tables import (
     AeTitle,
     Fraction,
+    NotEmpty,
     NotNegative,
     Port,
     Positive,
@@ -26,11 +28,18 @@ from node.domain.settings import (
     AssemblySettings,
     CalibrationLimits,
     CategoryLimits,
+    ConfounderPolicies,
     Destination,
     LevelLimits,
+    OnnxModel,
+    QualitySettings,
     ReceiverSettings,
+    ReformatSettings,
     RetryPolicy,
+    SegmenterSettings,
     Sender,
+    TlsSettings,
+    TotalSegmentatorSettings,
     UncertaintySettings,
     VoiShape,
     WorkSettings,
@@ -71,6 +80,7 @@ def _level(value: str) -> str:
 Level = Annotated[str, AfterValidator(_level)]
 Levels = Annotated[tuple[Level, ...], Field(strict=False)]
 Density = Annotated[float, Field(ge=-1000, le=3000)]
+Side = Annotated[int, Field(ge=8, le=512)]
 
 
 NODE = table(
@@ -84,17 +94,33 @@ NODE = table(
     },
     fields_of(
         ReceiverSettings,
-        omit=("ae_title", "port", "spool", "senders"),
+        omit=("ae_title", "port", "spool", "senders", "tls"),
         bind=Annotated[str, AfterValidator(_bindable)],
         max_associations=Annotated[int, Field(ge=1, le=1000)],
         network_timeout_s=Positive,
         disk_reserve_mb=NotNegative,
+        disk_watermark=Annotated[float, Field(gt=0, le=1)],
+        max_object_mb=Positive,
     ),
     fields_of(AssemblySettings, quiet_period_s=NotNegative, sweep_interval_s=Positive),
 )
 SENDER = table(
     "sender",
-    fields_of(Sender, name=Slug, ae_title=AeTitle | None, host=Annotated[str, AfterValidator(_network)] | None),
+    fields_of(
+        Sender,
+        name=Slug,
+        ae_title=AeTitle | None,
+        host=Annotated[str, AfterValidator(_network)] | None,
+        called_ae_title=AeTitle | None,
+        answer_ae_title=AeTitle | None,
+        answer_host=Annotated[str, AfterValidator(_host)] | None,
+        answer_port=Port | None,
+    ),
+)
+TLS = table(
+    "tls",
+    fields_of(TlsSettings, omit=("certificate", "key", "authorities"), port=Port | None),
+    {"certificate": (Text | None, None), "key": (Text | None, None), "authorities": (Text | None, None)},
 )
 RETRY = table(
     "retry",
@@ -138,8 +164,12 @@ CALIBRATION = table(
         min_r_squared=Fraction,
         max_abs_beta_ct_hu=Positive,
         max_rms_residual_hu=Positive,
+        max_left_out_shift_mg_cm3=Positive,
         min_sigma_ct=Positive,
         max_sigma_ct=Positive,
+        sigma_ct_margin=NotNegative,
+        slope_cv_warning_percent=Positive,
+        max_slope_cv_percent=Positive,
     ),
 )
 VOI = table(
@@ -164,16 +194,136 @@ CATEGORY = table(
     "category",
     fields_of(CategoryLimits, normal_above_mg_cm3=Positive, osteoporosis_below_mg_cm3=Positive, kvp=Positive),
 )
-UNCERTAINTY = table("uncertainty", fields_of(UncertaintySettings, relative=Fraction, absolute_mg_cm3=NotNegative))
+UNCERTAINTY = table(
+    "uncertainty",
+    fields_of(
+        UncertaintySettings,
+        relative=Fraction,
+        absolute_mg_cm3=NotNegative,
+        rod_scatter_hu=NotNegative,
+        placement_mm=Annotated[float, Field(ge=0, le=5)],
+        asynchronous_relative=Fraction,
+        asynchronous_absolute_mg_cm3=NotNegative,
+        native_estimate_relative=Fraction,
+    ),
+)
+CONFOUNDERS = table(
+    "confounders",
+    fields_of(
+        ConfounderPolicies,
+        contrast_aorta_hu=Positive,
+        off_centre_mm=Positive,
+        metal_mm3=Positive,
+        truncated_part=Fraction,
+        thick_slices_mm=Positive,
+        noise_mg_cm3=Positive,
+    ),
+)
+QUALITY = table(
+    "qa",
+    {"phantoms": (Strings, ())},
+    fields_of(
+        QualitySettings,
+        interval_days=NotNegative,
+        reminder_interval_h=Positive,
+        baseline_scans=Annotated[int, Field(ge=3, le=100)],
+        sd_limit=Positive,
+        cusum_k=NotNegative,
+        cusum_h=Positive,
+        min_sd_density_mg_cm3=NotNegative,
+        min_sd_slope_percent=NotNegative,
+        min_sd_intercept_hu=NotNegative,
+        asynchronous_validity_days=NotNegative,
+        asynchronous_scans=Annotated[int, Field(ge=1, le=100)],
+        cross_calibration_validity_days=NotNegative,
+    ),
+)
+
+
+def _orientation(value: str) -> str:
+    if len(value) != 3 or any(len(set(value) & set(pair)) != 1 for pair in ("LR", "AP", "SI")):
+        raise ValueError(f'"{value}" is no orientation: one letter for each axis, of L/R, A/P and S/I, as in SPL')
+    return value
+
+
+def _labelled(value: dict[str, str]) -> dict[str, str]:
+    for number, name in value.items():
+        if not number.isdecimal() or int(number) == 0:
+            raise ValueError(f'"{number}" is not a label: a whole number above 0')
+        if not re.fullmatch(r"(vertebrae_)?([CTL]\d{1,2}|S1|body)|sacrum|rib_(left|right)_\d{1,2}", name):
+            raise ValueError(f'"{name}" is nothing that is known: a vertebra (L1), body, sacrum or rib_left_12')
+    if not any(re.fullmatch(r"(vertebrae_)?[CTL]\d{1,2}", name) for name in value.values()):
+        raise ValueError("no vertebra is named")
+    return value
+
+
+REFORMAT = table(
+    "reformat",
+    fields_of(
+        ReformatSettings,
+        thickness_mm=Annotated[float, Field(ge=2, le=3)],
+        least_images=Annotated[int, Field(ge=7, le=15)],
+        most_images=Annotated[int, Field(ge=7, le=15)],
+        pixel_mm=Annotated[float, Field(ge=0.4, le=1)],
+        curved_images=Annotated[int, Field(ge=1, le=15)],
+    ),
+)
+
+Millimetres = Annotated[tuple[Positive, Positive, Positive], Field(strict=False)]
+Task = Literal["total", "vertebrae_pp", "vertebrae_pp_refined", "vertebrae_body"]
+TOTALSEGMENTATOR = table(
+    "totalsegmentator",
+    fields_of(
+        TotalSegmentatorSettings,
+        command=Text,
+        weights=Text | None,
+        tasks=Annotated[tuple[Task, ...], Field(strict=False), NotEmpty],
+        device=Annotated[str, Field(pattern=r"^(cpu|gpu(:\d+)?|mps)$")],
+    ),
+)
+SEGMENTER = table(
+    "segmenter",
+    fields_of(
+        SegmenterSettings,
+        omit=("totalsegmentator", "models"),
+        use=Slug,
+        beside=Strings,
+        timeout_s=Positive,
+        trust=Annotated[float, Field(gt=0.5, lt=1)],
+    ),
+    {"totalsegmentator": (TOTALSEGMENTATOR, TOTALSEGMENTATOR())},
+)
+MODEL = table(
+    "model",
+    fields_of(
+        OnnxModel,
+        name=Slug,
+        file=Text,
+        spacing_mm=Millimetres,
+        labels=Annotated[dict[str, str], AfterValidator(_labelled)],
+        orientation=Annotated[str, AfterValidator(_orientation)],
+        window_hu=Annotated[tuple[float, float], Field(strict=False)],
+        scale_hu=Positive,
+        patch=Annotated[tuple[Side, Side, Side], Field(strict=False)],
+        overlap=Annotated[float, Field(ge=0, le=0.9)],
+        input=Text | None,
+        output=Text | None,
+    ),
+)
 
 TABLES: dict[str, type[Table]] = {
     "node": NODE,
+    "tls": TLS,
     "measure": MEASURE,
     "calibration": CALIBRATION,
     "voi": VOI,
     "levels": LEVEL_LIMITS,
     "category": CATEGORY,
     "uncertainty": UNCERTAINTY,
+    "qa": QUALITY,
+    "confounders": CONFOUNDERS,
+    "segmenter": SEGMENTER,
+    "reformat": REFORMAT,
 }
 """``[name]``: each may be left out."""
 ARRAYS: dict[str, type[Table]] = {
@@ -181,6 +331,7 @@ ARRAYS: dict[str, type[Table]] = {
     "destinations": DESTINATION,
     "scanners": Scanner,
     "rules": Rule,
+    "models": MODEL,
 }
 """``[[name]]``: any number of each, in order."""
 

@@ -44,13 +44,29 @@ class Deliverer:
         self._stopping = threading.Event()
         self._lanes = {destination.name: (destination, threading.Event()) for destination in destinations}
         self._threads: list[threading.Thread] = []
+        self._started = False
 
     def start(self) -> None:
         """Begin to deliver."""
-        for name, lane in self._lanes.items():
-            thread = threading.Thread(target=self._serve, args=lane, name=f"deliver-{name}", daemon=True)
-            thread.start()
-            self._threads.append(thread)
+        self._started = True
+        for name in self._lanes:
+            self._open_lane(name)
+
+    def configure(self, destinations: Sequence[Destination]) -> None:
+        """Serve these destinations from now on; what is under way is finished as it was begun."""
+        before = self._lanes
+        self._lanes = {
+            one.name: (one, before[one.name][1] if one.name in before else threading.Event()) for one in destinations
+        }
+        for name in self._lanes.keys() - before.keys() if self._started else ():
+            self._open_lane(name)
+        for _, event in before.values():
+            event.set()
+
+    def _open_lane(self, name: str) -> None:
+        thread = threading.Thread(target=self._serve, args=(name,), name=f"deliver-{name}", daemon=True)
+        thread.start()
+        self._threads.append(thread)
 
     def stop(self) -> None:
         """Stop after the object under way."""
@@ -76,9 +92,10 @@ class Deliverer:
                 return until
         return None
 
-    def _serve(self, destination: Destination, woken: threading.Event) -> None:
-        """The outermost loop of one destination."""
-        while not self._stopping.is_set():
+    def _serve(self, name: str) -> None:
+        """The outermost loop of one destination, as long as it is configured."""
+        while not self._stopping.is_set() and (lane := self._lanes.get(name)) is not None:
+            destination, woken = lane
             woken.clear()
             pause = _IDLE_S
             try:

@@ -91,6 +91,7 @@ _SOP_INSTANCE, _SOP_CLASS = attribute("SOPInstanceUID"), attribute("SOPClassUID"
 _META_SOP_INSTANCE, _META_SOP_CLASS = attribute("MediaStorageSOPInstanceUID"), attribute("MediaStorageSOPClassUID")
 _IMAGE_TYPE = attribute("ImageType")
 _CONTRAST_SEQUENCE = attribute("ContrastBolusAgentSequence")
+_CENTER, _GEOMETRY = attribute("DataCollectionCenterPatient"), attribute("CTGeometrySequence")
 _CONTRAST_BY = (attribute("ContrastBolusAgent"), attribute("CodeMeaning"))
 
 _FIELDS = {**_TEXTS, **_INTEGERS, **_NUMBERS}
@@ -108,6 +109,7 @@ _TAGS = [
     IMAGE_ORIENTATION,
     PIXEL_SPACING,
     _CONTRAST_SEQUENCE,
+    _CENTER,
     SHARED,
     PER_FRAME,
 ]
@@ -141,6 +143,7 @@ def read_header(
             transfer_syntax_uid=encoded.transfer_syntax_uid,
             image_type=elements.texts(_IMAGE_TYPE),
             number_of_frames=max(1, elements.integer(NUMBER_OF_FRAMES) or 1),
+            data_collection_center_patient_mm=_center(elements, groups),
             planes=_planes(elements),
             **fields,
         )
@@ -182,6 +185,16 @@ def _contrast(elements: Elements, groups: list[Elements]) -> str | None:
     for place in (elements, *groups):
         for item in place.items(_CONTRAST_SEQUENCE):
             return next((text for tag in _CONTRAST_BY if (text := item.text(tag))), "unnamed agent")
+    return None
+
+
+def _center(elements: Elements, groups: list[Elements]) -> tuple[float, float, float] | None:
+    """Centre of rotation: in classic images beside the rest, in enhanced ones in the CT Geometry macro (C.8.15.3.6)."""
+    macros = (group.first(_GEOMETRY) for group in groups)
+    for place in (elements, *macros):
+        center = place.numbers(_CENTER) if place is not None else ()
+        if len(center) == 3:
+            return center[0], center[1], center[2]
     return None
 
 

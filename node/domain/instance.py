@@ -57,6 +57,8 @@ class InstanceHeader:
     gantry_detector_tilt_deg: float | None = None
     table_height_mm: float | None = None
     contrast_bolus_agent: str | None = None
+    data_collection_center_patient_mm: tuple[float, float, float] | None = None
+    """Centre of rotation in patient coordinates, where it is stated (0018,9313)."""
     planes: tuple[Plane, ...] = ()
     """One for each frame; empty where the object has no geometry."""
 

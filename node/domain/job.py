@@ -10,7 +10,7 @@ from node.domain.findings import Refusal
 from node.domain.instance import Series
 from node.domain.phantom import PhantomModel
 from node.domain.prior import PriorResult
-from node.domain.quality import Quality
+from node.domain.quality import Quality, ScannerKey, ScanRecord
 from node.domain.settings import MeasurementSettings
 
 
@@ -20,6 +20,19 @@ class Provenance:
 
     software_version: str
     config_digest: str
+
+
+@dataclass(frozen=True, slots=True)
+class Predecessor:
+    """A structured report about fewer instances of the same series, that this job's report replaces (PS3.3 C.17.2)."""
+
+    kind: str
+    """Of what it is: "sr" is the bone-density report."""
+    study_instance_uid: str
+    series_instance_uid: str
+    """Of the report."""
+    sop_class_uid: str
+    sop_instance_uid: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +54,12 @@ class MeasureJob:
     """What the record of calibrations knows about the scanner."""
     priors: tuple[PriorResult, ...] = ()
     """Earlier results of the patient, oldest first."""
+    predecessors: tuple[Predecessor, ...] = ()
+    """Reports about the series as it was before late instances came: this job's name them as predecessors."""
+    qa_phantoms: tuple[PhantomModel, ...] = ()
+    """Those by which a scan without a patient is recognised."""
+    scanner: ScannerKey | None = None
+    """Under which this scan's calibration is recorded; ``None`` where the series does not tell."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +71,7 @@ class OutgoingObject:
     sop_instance_uid: str
     kind: Literal["sagittal", "sr"]
     order: int
+    series_instance_uid: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,3 +84,5 @@ class MeasureOutcome:
     """One entry of ``results`` of the documented JSON."""
     objects: tuple[OutgoingObject, ...]
     previews: tuple[Path, ...]
+    scan_record: ScanRecord | None = None
+    """What the scan says of its scanner, for the record of quality assurance."""

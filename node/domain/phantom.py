@@ -9,6 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 Material = Literal["K2HPO4", "CaHA", "CaCO3"]
+CalibrationKind = Literal["simultaneous", "asynchronous"]
+"""From a phantom in the same scan, or from other scans on the same scanner."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +84,17 @@ class PhantomFit:
     """How it was found and why it is this one, in a sentence."""
 
 
+@dataclass(frozen=True, slots=True)
+class LeftOut:
+    """What the other rods say about one rod (leave-one-rod-out)."""
+
+    rod: str
+    residual_hu: float
+    """Its attenuation less that predicted by the line through the others."""
+    shift_mg_cm3: float
+    """How far a density of 100 mg/cm³ moves when it is left out."""
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Calibration:
     """density_mg_cm3 = (HU − beta_ct) / sigma_ct, in the phantom's own material.
@@ -96,10 +109,16 @@ class Calibration:
     """HU of zero density."""
     covariance: NDArray[np.float64]
     """(2, 2) of (sigma_ct, beta_ct)."""
-    r_squared: float
-    rms_residual_hu: float
+    r_squared: float | None
+    """Weighted r² of the rods; ``None`` for an asynchronous calibration, which has no rods in the scan."""
+    rms_residual_hu: float | None
     residuals_hu: tuple[float, ...]
     """One for each rod of the fit, in its order."""
+    kind: CalibrationKind = "simultaneous"
+    left_out: tuple[LeftOut, ...] = ()
+    """One for each rod where three or more were read, in their order."""
+    source: str | None = None
+    """Of an asynchronous calibration: what it comes from and until when it holds, in a sentence."""
 
     def density_mg_cm3(self, hu: float) -> float:
         """Density of a region with mean attenuation ``hu``."""

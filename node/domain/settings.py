@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
@@ -16,13 +17,23 @@ class CalibrationLimits:
 
     min_r_squared: float = 0.998
     """An automatic rod reader reached a median of 0.9998 over 1,000 scans (Uemura 2021)."""
-    max_abs_beta_ct_hu: float = 15.0
-    """Water should read 0 HU; a larger offset is a scanner or a reading fault."""
+    max_abs_beta_ct_hu: float = 10.0
+    """Water should read 0 HU; acceptance tests of scanners allow ±4 to ±5, and the rods' place at the edge of the
+    field some more. A larger offset is a scanner or a reading fault."""
     max_rms_residual_hu: float = 8.0
     """Of the rods about the fitted line; about 5 mg/cm³."""
-    min_sigma_ct: float = 1.0
-    max_sigma_ct: float = 2.0
-    """HU per mg/cm³: 1.2 to 1.7 between 60 and 75 keV effective energy; HA phantoms read down to 1.1."""
+    max_left_out_shift_mg_cm3: float = 10.0
+    """How far 100 mg/cm³ may move when one rod is left out: 5 HU in one of five rods moves it by 1."""
+    min_sigma_ct: float = 0.9
+    max_sigma_ct: float = 2.4
+    """HU per mg/cm³ at any tube voltage: 1.2 to 1.7 between 60 and 75 keV effective energy, up to 2.3 at 80 kV; HA
+    phantoms read down to 0.9 at 140 kV."""
+    sigma_ct_margin: float = 0.05
+    """By how much of it ``sigma_ct`` may leave its physical range for the material and the tube voltage."""
+    slope_cv_warning_percent: float = 1.0
+    """Of ``sigma_ct`` between vertebrae: more may indicate calibration problems (JCAT 1993;17:915)."""
+    max_slope_cv_percent: float = 4.0
+    """More is refused: at 120 mg/cm³ neighbouring vertebrae would differ by 5 for the calibration alone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,12 +77,138 @@ class LevelLimits:
 
 @dataclass(frozen=True, slots=True)
 class UncertaintySettings:
-    """The stated systematic part of the uncertainty."""
+    """The stated systematic part of the uncertainty, as standard uncertainties."""
 
     relative: float = 0.015
-    """Standard uncertainty as a part of the value: accuracy of simultaneous calibration on the ESP."""
+    """As a part of the value: accuracy of simultaneous calibration on the ESP."""
     absolute_mg_cm3: float = 1.5
-    """Standard uncertainty in quadrature: positioning, beam hardening, field inhomogeneity."""
+    """In quadrature: beam hardening between spine and phantom, field inhomogeneity."""
+    rod_scatter_hu: float = 2.0
+    """Of rods about their line for reasons other than noise, expected before any is read (certificate, beam
+    hardening)."""
+    placement_mm: float = 1.0
+    """Of the VOI along each of its axes."""
+    asynchronous_relative: float = 0.04
+    """Instead of ``relative`` where the calibration is asynchronous: errors on the ESP were 1.4 to 6.7 %
+    (Wang 2017, PMC5524691)."""
+    asynchronous_absolute_mg_cm3: float = 2.0
+    """Instead of ``absolute_mg_cm3``, likewise: drift of 0.6 to 2.3 HU a year is not seen (PMC6682570)."""
+    native_estimate_relative: float = 0.05
+    """Of a native value that is estimated from a scan with contrast medium: spread between patients."""
+
+
+Policy = Literal["warn", "withhold", "refuse"]
+
+
+@dataclass(frozen=True, slots=True)
+class ConfounderPolicies:
+    """What falsifies a density: when it is seen, and what follows (a warning, no category, or a refusal)."""
+
+    kvp: Policy = "withhold"
+    """A tube voltage other than ``CategoryLimits.kvp``."""
+    contrast: Policy = "withhold"
+    """Contrast medium, by the header or by the attenuation of aorta and kidneys."""
+    sharp_kernel: Policy = "warn"
+    off_centre: Policy = "warn"
+    table_height: Policy = "warn"
+    metal: Policy = "warn"
+    """In the slices of a VOI. A vertebra that holds or touches metal leaves the mean in any case."""
+    truncated: Policy = "warn"
+    thick_slices: Policy = "warn"
+    noise: Policy = "refuse"
+    asynchronous: Policy = "warn"
+    out_of_control: Policy = "withhold"
+    """The quality record says that the scanner's calibration has moved."""
+    contrast_aorta_hu: float = 90.0
+    """Blood reads 30 to 60 HU without contrast medium (up to 70 at 80 kV), 100 and more with it."""
+    off_centre_mm: float = 40.0
+    """CT numbers shift by more than 10 HU at 4 cm (AJR.16.17215); one scan in fifty is farther off."""
+    min_table_height_mm: float = 60.0
+    max_table_height_mm: float = 260.0
+    """Table Height (0018,1130), from the centre of rotation down to the table top."""
+    metal_mm3: float = 100.0
+    """Above 2,200 HU in the slices of a VOI: more than a clip."""
+    truncated_part: float = 0.02
+    """Of the outline of the body at a VOI that lies on the edge of the field."""
+    thick_slices_mm: float = 3.0
+    noise_mg_cm3: float = 7.5
+    """Expanded uncertainty (k = 2) of the mean from image noise alone: more than a third of the width of a category."""
+    native_estimate: bool = False
+    """With contrast medium, add what the mean would be without, by the equations of Toelly 2017."""
+
+
+@dataclass(frozen=True, slots=True)
+class ReformatSettings:
+    """The sagittal images and the curved ones."""
+
+    thickness_mm: float = 2.5
+    """Slab that each image averages: thinner ones are noisy, thicker ones blur endplates."""
+    least_images: int = 9
+    most_images: int = 15
+    """Of the straight stack; a crooked column gets more, up to this many."""
+    pixel_mm: float = 0.9
+    """Isotropic; not coarser than 1 mm."""
+    curved: bool = True
+    """Images bent along the column, too: all vertebrae at once in scoliosis."""
+    curved_images: int = 5
+    """Of each: the middle of the bodies, and as many at either side."""
+
+
+@dataclass(frozen=True, slots=True)
+class TotalSegmentatorSettings:
+    """The public package ``totalsegmentator`` as this site has installed it."""
+
+    command: str = "TotalSegmentator"
+    """Program of that name beside the interpreter or on PATH, or its full path: it may live in an environment of its
+    own."""
+    weights: str | None = None
+    """Folder of the installed weights; ``None``: $TOTALSEG_WEIGHTS_PATH, else ~/.totalsegmentator/nnunet/results."""
+    tasks: tuple[str, ...] = ("total",)
+    """Run one after the other: total, vertebrae_pp, vertebrae_pp_refined (name), vertebrae_body (cuts bodies out)."""
+    fast: bool = True
+    """Of the task total: its model at 3 mm instead of 1.5 mm."""
+    device: str = "cpu"
+
+
+@dataclass(frozen=True, slots=True)
+class OnnxModel:
+    """One trained model in an ONNX file, and how it wants to be fed. Axes are those of its input tensor (D, H, W)."""
+
+    name: str
+    file: str
+    spacing_mm: tuple[float, float, float]
+    labels: Mapping[str, str]
+    """Label number → vertebra (L1), "sacrum", "body", "rib_left_12"; numbers that are not listed mean nothing."""
+    orientation: str = "SPL"
+    """Where each axis runs to, as one letter of L/R, A/P, S/I for each axis."""
+    window_hu: tuple[float, float] = (-1024.0, 1024.0)
+    """Attenuation is cut to this window first."""
+    offset_hu: float = 0.0
+    scale_hu: float = 1.0
+    """The model is fed (HU - offset) / scale."""
+    patch: tuple[int, int, int] = (128, 128, 128)
+    overlap: float = 0.5
+    """Of neighbouring patches, as a part of their size."""
+    input: str | None = None
+    """Name of the input tensor; ``None``: the model's only one."""
+    output: str | None = None
+    """Name of the output tensor: scores (1, labels, D, H, W), or labels (1, 1, D, H, W); ``None``: the only one."""
+
+
+@dataclass(frozen=True, slots=True)
+class SegmenterSettings:
+    """Which engine finds and names the vertebrae, and which others are asked for a second opinion."""
+
+    use: str = "builtin"
+    """builtin, totalsegmentator, or the name of an ONNX model."""
+    beside: tuple[str, ...] = ()
+    """Engines that run beside it; where they name a vertebra otherwise, its name becomes less sure."""
+    timeout_s: float = 180.0
+    """For each engine but the built-in one."""
+    trust: float = 0.9
+    """How often a learned engine is taken to name a vertebra rightly."""
+    totalsegmentator: TotalSegmentatorSettings = field(default_factory=TotalSegmentatorSettings)
+    models: tuple[OnnxModel, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +220,9 @@ class MeasurementSettings:
     levels: LevelLimits = field(default_factory=LevelLimits)
     category: CategoryLimits = field(default_factory=CategoryLimits)
     uncertainty: UncertaintySettings = field(default_factory=UncertaintySettings)
+    confounders: ConfounderPolicies = field(default_factory=ConfounderPolicies)
+    segmenter: SegmenterSettings = field(default_factory=SegmenterSettings)
+    reformat: ReformatSettings = field(default_factory=ReformatSettings)
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +233,34 @@ class Sender:
     ae_title: str | None = None
     host: str | None = None
     """Address or network (192.0.2.7, 192.0.2.0/24)."""
+    called_ae_title: str | None = None
+    """By which it calls the node; ``None``: the node's own."""
+    tls_only: bool = False
+    """Whether it is admitted at the TLS port alone."""
+    answer_ae_title: str | None = None
+    """The AE that takes storage commitment results, where it is another one than stores; ``None``: ``ae_title``."""
+    answer_host: str | None = None
+    """Where that AE listens; ``None``: the address that asked."""
+    answer_port: int | None = None
+    """``None``: results go over the association that asked, and nowhere else."""
+    answer_tls: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class TlsSettings:
+    """DICOM over TLS (PS3.15 annex B, the profiles that follow BCP 195)."""
+
+    certificate: Path
+    """Of this node, PEM, with its intermediates."""
+    key: Path
+    """Its private key, PEM, not encrypted."""
+    authorities: Path | None = None
+    """PEM bundle of those whose certificates are trusted; ``None``: the system's."""
+    client_certificates: bool = True
+    """Whether who connects must show a certificate."""
+    minimum_version: Literal["1.2", "1.3"] = "1.2"
+    port: int | None = None
+    """TCP port of the TLS listener; ``None``: TLS only towards destinations."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,6 +279,11 @@ class ReceiverSettings:
     """An association without traffic for this long is aborted."""
     disk_reserve_mb: float = 1024.0
     """Below this much free space objects are answered A700 (out of resources)."""
+    disk_watermark: float = 0.95
+    """Above this part of the disk in use, new associations are rejected as transient: scanners try again."""
+    max_object_mb: float = 4096.0
+    """An object larger than this ends its association: a length that lies must not fill the memory."""
+    tls: TlsSettings | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,3 +328,33 @@ class WorkSettings:
     time_limit_s: float = 300.0
     memory_limit_mb: float = 6144.0
     attempts: int = 2
+
+
+@dataclass(frozen=True, slots=True)
+class QualitySettings:
+    """Quality assurance of the scanners: limits, intervals, validities."""
+
+    interval_days: float = 30.0
+    """Between QA scans. Published drift is 0.5 to 2.3 HU a year (PMC6682570): 0.2 HU a month. 0: no reminder."""
+    reminder_interval_h: float = 24.0
+    """How often an overdue QA scan is logged again."""
+    baseline_scans: int = 10
+    """QA scans that mean and standard deviation are taken from, before anything is judged."""
+    sd_limit: float = 3.0
+    """Control limits: mean ± so many standard deviations (Shewhart)."""
+    cusum_k: float = 0.5
+    """Slack of the cumulative sums in standard deviations: half of the shift to be found, one (Page 1954)."""
+    cusum_h: float = 5.0
+    """Decision limit of the cumulative sums in standard deviations (Montgomery: 4 or 5)."""
+    min_sd_density_mg_cm3: float = 0.5
+    """A standard deviation from a few scans may be too small by luck; ESP inserts repeat to 0.36 to 0.86 mg/cm³."""
+    min_sd_slope_percent: float = 0.3
+    """The same for the slope of the calibration, as a part of its mean."""
+    min_sd_intercept_hu: float = 0.5
+    """The same for HU: of zero density, and of an insert scanned without a calibration phantom."""
+    asynchronous_validity_days: float = 180.0
+    """Between the last QA scan and the patient's: at 2.3 HU a year about 1 HU of drift."""
+    asynchronous_scans: int = 10
+    """A stored calibration is the mean of at most so many QA scans, the last ones."""
+    cross_calibration_validity_days: float = 365.0
+    """A cross-calibration is repeated at least yearly."""

@@ -1,293 +1,106 @@
-"""Trabecular volume of interest and bone density.
+"""Bone density of what was read, and its expanded uncertainty.
 
-The VOI is an elliptic cylinder in the vertebra's own frame, in the anterior and central spongiosa (classic QCT: a
-mid-vertebral slab of 8 to 10 mm), cut by the body less its margins. Attenuation is read by linear interpolation on
-a fine grid, so that thick slices and oblique vertebrae count with the right share.
+The variance of a density adds, all as squares of standard uncertainties in mg/cm³:
+
+- noise of the VOI's mean, and its place (independent from vertebra to vertebra);
+- noise and scatter of the rods, through the covariance of the line (taken as common to all vertebrae of a scan);
+- the stated systematic part (common to all).
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
-from scipy.ndimage import distance_transform_edt, gaussian_filter, map_coordinates
 
-from node.domain.findings import BoneDensity
+from node.domain.findings import BoneDensity, Converted
 from node.domain.phantom import Calibration
-from node.domain.settings import UncertaintySettings, VoiShape
-from node.domain.spine import Vertebra, Voi
-from node.domain.volume import Mask, Volume
-from node.imaging import suitability
-from node.imaging.suitability import Reading
+from node.domain.quality import CrossCalibration
+from node.domain.settings import UncertaintySettings
+from node.domain.spine import Voi
 
-Floats = NDArray[np.float64]
-Floats32 = NDArray[np.float32]
-Bools = NDArray[np.bool_]
-
-GRID_MM = 0.75
-SHIFT_MM = 1.0
-SMOOTHING_MM = 1.5
-CORRELATION_REACH_MM = 4.0
-MIN_VOLUME_MM3 = 400.0
-"""A smaller VOI is not representative: a tenth of that of a lumbar vertebra."""
+COVERAGE_FACTOR = 2.0
+"""Expanded uncertainties are twice the standard uncertainty: about 95 %."""
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class _Bounds:
-    """The body in its own frame."""
-
-    inside: Bools
-    """(x, y, z) on the local grid."""
-    depth_below_surface_mm: Floats32
-    x: Floats
-    y: Floats
-    z: Floats
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class _Cylinder:
-    """Ellipse and slab in local mm."""
-
-    centre: Floats
-    half_width: float
-    half_depth: float
-    half_height: float
-
-    def contains(self, x: Floats, y: Floats, z: Floats) -> Bools:
-        across = (x - self.centre[0]) / self.half_width
-        along = (y - self.centre[1]) / self.half_depth
-        return np.asarray((across**2 + along**2 <= 1.0) & (np.abs(z - self.centre[2]) <= self.half_height))
-
-
-def sample(volume: Volume, vertebra: Vertebra, shape: VoiShape) -> Voi:
-    """Place the VOI in a vertebra and read it.
-
-    A VOI is returned even where the vertebra must not be measured; ``exclusion`` then says why.
-    """
-    bounds = _bounds(volume, vertebra)
-    cylinder = _place(bounds, vertebra, shape)
-    member = _membership(bounds, cylinder, shape)
-    points = _points(bounds, vertebra, member)
-    if len(points) == 0:
-        return _nothing(vertebra)
-    reading = _reading(volume, points, member)
-    mask = _mask(volume, vertebra, bounds, member)
-    native = volume.hu[mask.slices_kji][mask.voxels].astype(np.float64)
-    noise = _noise_of_mean(volume, mask, reading)
-    wander = _shift_sensitivity(volume, vertebra, points, member, reading.mean)
-    volume_mm3 = float(member.sum()) * GRID_MM**3
-    finding = suitability.judge(volume, vertebra, reading, volume_mm3, MIN_VOLUME_MM3)
-    centre = points.mean(axis=0)
-    return Voi(
-        mask=mask,
-        centre_lps_mm=(float(centre[0]), float(centre[1]), float(centre[2])),
-        volume_mm3=volume_mm3,
-        hu_mean=reading.mean,
-        hu_sd=float(native.std()) if native.size else float("nan"),
-        standard_error_hu=float(np.hypot(noise, wander)),
-        exclusion=finding.reason if finding else None,
-        exclusion_message=finding.message if finding else None,
-    )
-
-
-def density(voi: Voi, level: str, calibration: Calibration, uncertainty: UncertaintySettings) -> BoneDensity:
-    """vBMD of one VOI: (HU − beta_ct) / sigma_ct, with its expanded uncertainty (k = 2).
-
-    The variance adds that of the VOI's mean, of the calibration, and the stated systematic part.
-    """
+def density(
+    voi: Voi,
+    level: str,
+    calibration: Calibration,
+    uncertainty: UncertaintySettings,
+    conversion: CrossCalibration | None = None,
+) -> BoneDensity:
+    """vBMD of one VOI: (HU − beta_ct) / sigma_ct, with its expanded uncertainty (k = 2)."""
     value = calibration.density_mg_cm3(voi.hu_mean)
-    own = voi.standard_error_hu / calibration.sigma_ct
-    shared = _shared_variance(value, calibration, uncertainty)
+    expanded = COVERAGE_FACTOR * float(
+        np.sqrt(_own_variance(voi, calibration, uncertainty) + _shared_variance(value, calibration, uncertainty))
+    )
     return BoneDensity(
         level=level,
         vbmd_mg_cm3=value,
-        expanded_uncertainty_mg_cm3=2.0 * float(np.sqrt(own**2 + shared)),
+        expanded_uncertainty_mg_cm3=expanded,
         included_in_mean=voi.exclusion is None,
         exclusion_reason=voi.exclusion,
+        k2hpo4=None if conversion is None else converted(value, expanded, conversion),
     )
 
 
-def mean(vois: Sequence[Voi], calibration: Calibration, uncertainty: UncertaintySettings) -> tuple[float, float]:
-    """Mean vBMD of several levels and its expanded uncertainty (k = 2).
+def mean(measured: Sequence[tuple[Voi, Calibration]], uncertainty: UncertaintySettings) -> tuple[float, float]:
+    """Mean vBMD of several levels, each with the calibration at its height, and its expanded uncertainty (k = 2).
 
-    The VOIs' own errors are independent; calibration and the systematic part are the same for all levels.
+    The VOIs' own errors are independent; those of the calibration and the systematic part are taken as the same for
+    all levels, so that they do not average out.
     """
-    if not vois:
+    if not measured:
         raise ValueError("mean of no levels")
-    value = float(np.mean([calibration.density_mg_cm3(voi.hu_mean) for voi in vois]))
-    own = sum((voi.standard_error_hu / calibration.sigma_ct) ** 2 for voi in vois) / len(vois) ** 2
-    return value, 2.0 * float(np.sqrt(own + _shared_variance(value, calibration, uncertainty)))
+    values = [calibration.density_mg_cm3(voi.hu_mean) for voi, calibration in measured]
+    own = sum(_own_variance(voi, calibration, uncertainty) for voi, calibration in measured) / len(measured) ** 2
+    shared = float(
+        np.mean(
+            [
+                np.sqrt(_shared_variance(value, calibration, uncertainty))
+                for value, (_, calibration) in zip(values, measured, strict=True)
+            ]
+        )
+    )
+    return float(np.mean(values)), COVERAGE_FACTOR * float(np.sqrt(own + shared**2))
+
+
+def noise_of_mean(measured: Sequence[tuple[Voi, Calibration]]) -> float:
+    """Expanded uncertainty (k = 2) of the mean from image noise in the VOIs alone, in mg/cm³."""
+    own = sum((voi.noise_error_hu / calibration.sigma_ct) ** 2 for voi, calibration in measured)
+    return COVERAGE_FACTOR * float(np.sqrt(own)) / len(measured)
+
+
+def converted(value: float, expanded: float, conversion: CrossCalibration) -> Converted:
+    """Return a density in K2HPO4 equivalents by the site's cross-calibration."""
+    own = conversion.slope * expanded / COVERAGE_FACTOR
+    total = COVERAGE_FACTOR * float(np.hypot(own, conversion.standard_error_mg_cm3))
+    return Converted(conversion.slope * value + conversion.intercept_mg_cm3, total)
+
+
+ARTERIAL, VENOUS = (0.964, -2.287), (0.978, -4.517)
+"""native = slope · measured + intercept in mg/cm³, T12 to L4 of 112 patients (Toelly 2017, RöFo)."""
+
+
+def without_contrast(value: float, expanded: float, arterial: bool, uncertainty: UncertaintySettings) -> Converted:
+    """Return an estimate of what would have been read without contrast medium."""
+    slope, intercept = ARTERIAL if arterial else VENOUS
+    native = slope * value + intercept
+    own = slope * expanded / COVERAGE_FACTOR
+    return Converted(native, COVERAGE_FACTOR * float(np.hypot(own, uncertainty.native_estimate_relative * native)))
+
+
+def _own_variance(voi: Voi, calibration: Calibration, uncertainty: UncertaintySettings) -> float:
+    """Of a VOI's mean: noise, and its place; the VOI states the latter for 1 mm."""
+    noise = voi.noise_error_hu**2
+    place = max(voi.standard_error_hu**2 - noise, 0.0) * uncertainty.placement_mm**2
+    return (noise + place) / calibration.sigma_ct**2
 
 
 def _shared_variance(value: float, calibration: Calibration, uncertainty: UncertaintySettings) -> float:
+    borrowed = calibration.kind == "asynchronous"
+    relative = uncertainty.asynchronous_relative if borrowed else uncertainty.relative
+    absolute = uncertainty.asynchronous_absolute_mg_cm3 if borrowed else uncertainty.absolute_mg_cm3
     gradient = np.array([-value, -1.0]) / calibration.sigma_ct
-    return float(
-        gradient @ calibration.covariance @ gradient
-        + (uncertainty.relative * value) ** 2
-        + uncertainty.absolute_mg_cm3**2
-    )
-
-
-def _bounds(volume: Volume, vertebra: Vertebra) -> _Bounds:
-    """Resample the body mask onto a fine grid along the vertebra's axes."""
-    body = vertebra.body
-    index = np.argwhere(body.voxels) + np.array(body.origin_kji)
-    frame = vertebra.frame
-    axes = np.stack([frame.left, frame.posterior, frame.superior])
-    local = (volume.lps_mm(index) - frame.centre_lps_mm) @ axes.T
-    low, high = (local.min(axis=0) - 4.0, local.max(axis=0) + 4.0) if len(local) else (np.zeros(3), np.ones(3))
-    x, y, z = (np.arange(a, b, GRID_MM) for a, b in zip(low, high, strict=True))
-    grid = np.stack(np.meshgrid(x, y, z, indexing="ij"), axis=-1)
-    at = volume.index_kji(grid @ axes + frame.centre_lps_mm) - np.array(body.origin_kji)
-    padded = np.pad(body.voxels, 1).astype(np.float32)
-    inside = map_coordinates(padded, np.moveaxis(at + 1.0, -1, 0), order=1, mode="constant", cval=0.0) >= 0.5
-    depth = distance_transform_edt(inside, sampling=GRID_MM).astype(np.float32)
-    return _Bounds(inside, depth, x, y, z)
-
-
-def _place(bounds: _Bounds, vertebra: Vertebra, shape: VoiShape) -> _Cylinder:
-    """Centre and size the cylinder from the cross-section at mid-height."""
-    bottom, top = _endplate_heights(bounds, vertebra)
-    middle = 0.5 * (bottom + top)
-    slab = np.abs(bounds.z - middle) <= 4.0
-    section: Bools = np.asarray(bounds.inside[:, :, slab].mean(axis=2) >= 0.5 if slab.any() else [[False]])
-    if not section.any():
-        section = np.asarray(bounds.inside.any(axis=2))
-    rows = np.flatnonzero(section.any(axis=1))
-    left, right = (bounds.x[rows[-1]], bounds.x[rows[0]]) if len(rows) else (1.0, -1.0)
-    across = np.flatnonzero(np.abs(bounds.x - 0.5 * (left + right)) <= 0.15 * (left - right) + GRID_MM)
-    lines = [np.flatnonzero(section[n]) for n in across]
-    spans = [bounds.y[line[[0, -1]]] for line in lines if line.size]
-    front, back = np.median(spans, axis=0) if spans else (-1.0, 1.0)
-    depth, width = back - front + GRID_MM, left - right + GRID_MM
-    room = 0.5 * (top - bottom) - shape.endplate_margin_mm
-    return _Cylinder(
-        centre=np.array([0.5 * (left + right), 0.5 * (front + back) - shape.anterior_shift_fraction * depth, middle]),
-        half_width=max(0.5 * shape.width_fraction * width, GRID_MM),
-        half_depth=max(0.5 * shape.depth_fraction * depth, GRID_MM),
-        half_height=max(min(0.5 * shape.height_mm, room), 0.5),
-    )
-
-
-def _endplate_heights(bounds: _Bounds, vertebra: Vertebra) -> tuple[float, float]:
-    """Local z of the endplates over the middle of the body (their deepest part)."""
-    frame = vertebra.frame
-    if vertebra.heights is not None:
-        top, bottom = (
-            float((np.array(point) - frame.centre_lps_mm) @ frame.superior)
-            for point in vertebra.heights.points_lps_mm[2:4]
-        )
-        return bottom, top
-    core = bounds.inside[np.abs(bounds.x) <= 5.0][:, np.abs(bounds.y) <= 5.0]
-    levels = np.flatnonzero(core.mean(axis=(0, 1)) > 0.5) if core.size else np.array([], dtype=int)
-    return (float(bounds.z[levels[0]]), float(bounds.z[levels[-1]])) if len(levels) else (-1.0, 1.0)
-
-
-def _membership(bounds: _Bounds, cylinder: _Cylinder, shape: VoiShape) -> Bools:
-    x, y, z = np.meshgrid(bounds.x, bounds.y, bounds.z, indexing="ij", sparse=True)
-    spongiosa = bounds.depth_below_surface_mm >= min(shape.cortex_margin_mm, shape.endplate_margin_mm)
-    return np.asarray(cylinder.contains(x, y, z) & spongiosa)
-
-
-def _points(bounds: _Bounds, vertebra: Vertebra, member: Bools) -> Floats:
-    """LPS coordinates of the grid points of the VOI."""
-    i, j, k = np.nonzero(member)
-    frame = vertebra.frame
-    local = np.stack([bounds.x[i], bounds.y[j], bounds.z[k]], axis=-1)
-    return np.asarray(local @ np.stack([frame.left, frame.posterior, frame.superior]) + frame.centre_lps_mm)
-
-
-def _read(volume: Volume, points: Floats) -> Floats32:
-    out = np.empty(len(points), dtype=np.float32)
-    map_coordinates(volume.hu, volume.index_kji(points).T, output=out, order=1, mode="nearest")
-    return out
-
-
-def _reading(volume: Volume, points: Floats, member: Bools) -> Reading:
-    """Robust mean over the VOI's points; outliers are judged on averages over about 4 mm within the VOI."""
-    values = _read(volume, points)
-    spread = np.zeros(member.shape, dtype=np.float32)
-    spread[member] = values
-    sigma = SMOOTHING_MM / GRID_MM
-    share = gaussian_filter(member.astype(np.float32), sigma)
-    smooth = gaussian_filter(spread, sigma) / np.maximum(share, 1e-3)
-    return suitability.robust_mean(values, np.asarray(smooth[member], dtype=np.float32))
-
-
-def _mask(volume: Volume, vertebra: Vertebra, bounds: _Bounds, member: Bools) -> Mask:
-    """Voxels of which the VOI takes up half or more (the greatest shares where no voxel is so filled)."""
-    frame = vertebra.frame
-    axes = np.stack([frame.left, frame.posterior, frame.superior])
-    index = volume.index_kji(_points(bounds, vertebra, member))
-    low = np.clip(np.floor(index.min(axis=0)).astype(int), 0, np.array(volume.hu.shape) - 1)
-    high = np.clip(np.ceil(index.max(axis=0)).astype(int), low, np.array(volume.hu.shape) - 1)
-    voxels = np.stack(np.meshgrid(*(np.arange(a, b + 1) for a, b in zip(low, high, strict=True)), indexing="ij"), -1)
-    within = [np.linspace(-0.5, 0.5, n, endpoint=False) + 0.5 / n for n in _parts(volume)]
-    share = np.zeros(voxels.shape[:3])
-    start = np.array([bounds.x[0], bounds.y[0], bounds.z[0]])
-    for part in np.stack(np.meshgrid(*within, indexing="ij"), -1).reshape(-1, 3):
-        local = (volume.lps_mm(voxels + part) - frame.centre_lps_mm) @ axes.T
-        at = np.moveaxis((local - start) / GRID_MM, -1, 0)
-        share += map_coordinates(member.astype(np.float32), at, order=1, mode="constant", cval=0.0)
-    share /= np.prod([len(parts) for parts in within])
-    mask = Mask.of(share >= min(0.5, 0.9 * float(share.max())))
-    k, j, i = (int(a + b) for a, b in zip(low, mask.origin_kji, strict=True))
-    return Mask((k, j, i), mask.voxels)
-
-
-def _parts(volume: Volume) -> tuple[int, int, int]:
-    """Into how many parts a voxel is divided along each axis for its share in the VOI."""
-    k, j, i = (max(round(step / 1.5), 1) for step in volume.spacing_mm)
-    return k, j, i
-
-
-def _noise_of_mean(volume: Volume, mask: Mask, reading: Reading) -> float:
-    """Standard error of the mean attenuation, from the autocovariance of the voxels.
-
-    var(mean) = (1/N) Σ over lags of the covariance at that lag, over lags within a few mm: noise and texture
-    are correlated between voxels, so that fewer of them are independent than were counted. Voxels beyond the
-    reading's limits stay out.
-    """
-    hu = gaussian_filter(volume.hu[mask.slices_kji].astype(np.float32), [SMOOTHING_MM / s for s in volume.spacing_mm])
-    inside = mask.voxels & (np.abs(hu - reading.mean) <= reading.limit)
-    count = int(inside.sum())
-    if count < 8:
-        return float(volume.hu[mask.slices_kji].std()) if inside.size else 0.0
-    values = volume.hu[mask.slices_kji].astype(np.float64)
-    residual = np.where(inside, values - values[inside].mean(), 0.0)
-    shape, axes = [2 * n for n in inside.shape], (0, 1, 2)
-    power = np.abs(np.fft.rfftn(residual, shape, axes)) ** 2
-    pairs = np.fft.irfftn(np.abs(np.fft.rfftn(inside.astype(np.float64), shape, axes)) ** 2, shape, axes)
-    products = np.fft.irfftn(power, shape, axes)
-    lags = np.meshgrid(
-        *(np.fft.fftfreq(n, 1.0 / n) * s for n, s in zip(shape, volume.spacing_mm, strict=True)), indexing="ij"
-    )
-    near = (sum(lag**2 for lag in lags) <= CORRELATION_REACH_MM**2) & (pairs > 0.5)
-    variance = float(np.sum(products[near])) / count**2
-    floor = float(residual[inside].var()) / count
-    return float(np.sqrt(max(variance, floor)))
-
-
-def _shift_sensitivity(volume: Volume, vertebra: Vertebra, points: Floats, member: Bools, mean_hu: float) -> float:
-    """Root of the summed mean squared changes of the mean under shifts of ±1 mm along each axis of the vertebra."""
-    total = 0.0
-    for axis in (vertebra.frame.left, vertebra.frame.posterior, vertebra.frame.superior):
-        moved = [_reading(volume, points + sign * SHIFT_MM * axis, member).mean for sign in (-1.0, 1.0)]
-        total += 0.5 * sum((hu - mean_hu) ** 2 for hu in moved)
-    return float(np.sqrt(total))
-
-
-def _nothing(vertebra: Vertebra) -> Voi:
-    centre = vertebra.frame.centre_lps_mm
-    return Voi(
-        mask=Mask((0, 0, 0), np.zeros((0, 0, 0), dtype=bool)),
-        centre_lps_mm=(float(centre[0]), float(centre[1]), float(centre[2])),
-        volume_mm3=0.0,
-        hu_mean=float("nan"),
-        hu_sd=float("nan"),
-        standard_error_hu=float("nan"),
-        exclusion="incomplete",
-        exclusion_message=f"No trabecular region of interest fits into {vertebra.level}.",
-    )
+    return float(gradient @ calibration.covariance @ gradient + (relative * value) ** 2 + absolute**2)

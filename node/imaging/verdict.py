@@ -6,19 +6,15 @@ The clinical rules stand here, apart from the measuring: pure functions on value
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 from node.domain.findings import BoneDensity, Category, Caution
-from node.domain.instance import InstanceHeader
-from node.domain.phantom import Calibration, PhantomFit
+from node.domain.phantom import Material, PhantomFit
+from node.domain.quality import CrossCalibration
 from node.domain.settings import CategoryLimits, LevelLimits
 from node.domain.spine import LevelAssignment, Vertebra, Voi
-from node.errors import LevelsAmbiguous, LevelsOutsideScan, PhantomOutOfField, VertebraNotMeasurable
-
-MAX_ROD_GAP_MM = 10.0
-"""A vertebra whose slices lie farther than this beyond the rods has no calibration of its own."""
-WITHHOLDING_CAUTIONS = frozenset({"contrast", "kvp", "uncalibrated-unit", "single-level"})
-"""Cautions with which the 80 and 120 mg/cm³ limits are not valid: the category is withheld."""
-
+from node.errors import Confounded, LevelsAmbiguous, LevelsOutsideScan, PhantomOutOfField, VertebraNotMeasurable
+from node.imaging.rod_levels import MAX_ROD_GAP_MM
 
 NOT_BONE = frozenset({"metal", "cement", "artefact"})
 """Exclusions with which what was read is no density of bone."""
@@ -105,42 +101,40 @@ def naming_caution(assignment: LevelAssignment) -> tuple[Caution, ...]:
     return (Caution("levels-unsure", sentence),)
 
 
-def cautions(
-    header: InstanceHeader, calibration: Calibration | None, mean_levels: Sequence[str], limits: CategoryLimits
+def result_cautions(
+    material: Material,
+    mean_levels: Sequence[str],
+    limits: CategoryLimits,
+    conversion: CrossCalibration | None = None,
 ) -> tuple[Caution, ...]:
-    """Return what the reader must know about the acquisition and the calibration."""
+    """Return what stands against a category on account of the phantom's material or the number of vertebrae."""
     found: list[Caution] = []
-    if header.contrast_bolus_agent:
-        found.append(
-            Caution("contrast", "Contrast medium was given: density reads too high (by about 8 %); not classified.")
+    if conversion is not None:
+        sentence = (
+            f"The phantom measures in mg/cm³ {conversion.from_material}; the category is that of the K2HPO4 equivalent "
+            f"by the site's cross-calibration ({conversion.source}, {conversion.measured_on.isoformat()}, valid until "
+            f"{conversion.expires_on.isoformat()})."
         )
-    if header.kvp is not None and abs(header.kvp - limits.kvp) > 0.5:
-        found.append(
-            Caution(
-                "kvp",
-                f"Scanned at {header.kvp:.0f} kV: the limits are validated for {limits.kvp:.0f} kV; not classified.",
-            )
+        found.append(Caution("cross-calibrated", sentence))
+    elif material != limits.material:
+        sentence = (
+            f"The phantom measures in mg/cm³ {material}: the limits are validated for "
+            f"{limits.material} only; not classified."
         )
-    if header.slice_thickness_mm is not None and header.slice_thickness_mm > 3.0:
-        found.append(
-            Caution(
-                "thick-slices",
-                f"Slices are {header.slice_thickness_mm:g} mm thick: not reliable for heights and fractures.",
-            )
-        )
-    if calibration is not None and calibration.material != limits.material:
-        found.append(
-            Caution(
-                "uncalibrated-unit",
-                f"The phantom measures in mg/cm³ {calibration.material}: the limits are validated for "
-                f"{limits.material} only; not classified.",
-            )
-        )
+        found.append(Caution("uncalibrated-unit", sentence, "withhold"))
     if len(mean_levels) == 1:
-        found.append(
-            Caution("single-level", f"Only {mean_levels[0]} enters the result: a category needs two vertebrae.")
-        )
+        sentence = f"Only {mean_levels[0]} enters the result: a category needs two vertebrae."
+        found.append(Caution("single-level", sentence, "withhold"))
     return tuple(found)
+
+
+def require_permitted(found: Sequence[Caution]) -> None:
+    """Raise ``Confounded`` where the configuration refuses what was found."""
+    refused = [caution for caution in found if caution.effect == "refuse"]
+    if refused:
+        raise Confounded(
+            " ".join(caution.message for caution in refused), {"confounders": [caution.code for caution in refused]}
+        )
 
 
 def categorise(mean_vbmd_mg_cm3: float, found: Sequence[Caution], limits: CategoryLimits) -> Category:
@@ -150,7 +144,7 @@ def categorise(mean_vbmd_mg_cm3: float, found: Sequence[Caution], limits: Catego
     to one decimal, so that no report contradicts itself.
     """
     printed = float(f"{mean_vbmd_mg_cm3:.1f}")
-    if any(caution.code in WITHHOLDING_CAUTIONS for caution in found):
+    if any(caution.effect != "warn" for caution in found):
         return "not-classified"
     if printed > limits.normal_above_mg_cm3:
         return "normal"
@@ -163,12 +157,10 @@ def mark(densities: Mapping[str, BoneDensity], mean_levels: Sequence[str]) -> di
     Where something other than bone was read there is no density at all.
     """
     return {
-        level: BoneDensity(
-            level,
-            density.vbmd_mg_cm3,
-            density.expanded_uncertainty_mg_cm3,
-            level in mean_levels,
-            None if level in mean_levels else density.exclusion_reason or "not-a-target-level",
+        level: replace(
+            density,
+            included_in_mean=level in mean_levels,
+            exclusion_reason=None if level in mean_levels else density.exclusion_reason or "not-a-target-level",
         )
         for level, density in densities.items()
         if density.exclusion_reason not in NOT_BONE

@@ -20,6 +20,8 @@ from node.ledger import Ledger, LedgerUnavailable
 from node.ledger.keys import job_id
 from node.ledger.records import Choice, PlannedJob, SeriesRecord, StudyRecord
 
+_JOB = "sweep"
+
 _log = log.get(__name__)
 
 
@@ -64,6 +66,7 @@ class Assembly:
         self._scheduler.add_job(
             self._guarded_sweep,
             "interval",
+            id=_JOB,
             seconds=self._settings.sweep_interval_s,
             max_instances=1,
             coalesce=True,
@@ -75,6 +78,12 @@ class Assembly:
         """Stop sweeping; a sweep under way is waited for."""
         if self._scheduler.running:
             self._scheduler.shutdown(wait=True)
+
+    def configure(self, settings: AssemblySettings) -> None:
+        """Use other times from the next sweep on."""
+        if self._scheduler.running and settings.sweep_interval_s != self._settings.sweep_interval_s:
+            self._scheduler.reschedule_job(_JOB, trigger="interval", seconds=settings.sweep_interval_s)
+        self._settings = settings
 
     def sweep(self) -> None:
         """Decide every quiet study, then start every job that is not done."""

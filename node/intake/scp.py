@@ -1,4 +1,4 @@
-"""The door in: Storage and Verification SCP (PS3.4 annexes A and B).
+"""The door in: who is admitted, and what of them is served (PS3.4 annexes A, B and J; PS3.8).
 
 Success (0x0000) is answered only when the bytes as sent are synced to disk and their row is committed. Whatever goes
 wrong with one object is answered with a failure status, and the next object is taken as if nothing had happened.
@@ -6,32 +6,26 @@ wrong with one object is answered with a failure status, and the next object is 
 
 from __future__ import annotations
 
-import errno
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass
-from io import BytesIO
 from typing import Any, cast
 
 from pydicom.dataset import Dataset
 from pydicom.uid import UID
 from pynetdicom import AE, AllStoragePresentationContexts, evt
 from pynetdicom.association import Association
-from pynetdicom.dimse_primitives import C_STORE
 from pynetdicom.pdu_primitives import A_ASSOCIATE
 from pynetdicom.presentation import build_context
 from pynetdicom.transport import ThreadedAssociationServer
 
-from node import log
-from node.dicom.header import ObjectUnreadable, read_header
-from node.domain.instance import InstanceHeader
+from node import log, tls
 from node.domain.settings import ReceiverSettings
-from node.intake import part10, tuning
-from node.intake.admission import admitted
-from node.intake.spool import Spool, digest
+from node.intake import admission, part10, tuning
+from node.intake.admission import Knock, Rejection
+from node.intake.commitment import STORAGE_COMMITMENT, Commitments
+from node.intake.spool import Spool
+from node.intake.storing import NOT_AUTHORISED, Storing, Tally
 from node.ledger import Ledger, LedgerUnavailable
-from node.ledger.keys import series_key, study_key
-from node.ledger.records import Arrival, Recorded
 
 TRANSFER_SYNTAXES = (
     "1.2.840.10008.1.2.1",  # explicit VR little endian
@@ -49,40 +43,15 @@ TRANSFER_SYNTAXES = (
     "1.2.840.10008.1.2.4.51",  # JPEG extended
 )
 VERIFICATION = "1.2.840.10008.1.1"
+UNCOMPRESSED = TRANSFER_SYNTAXES[:2]
 
 _NEGOTIATION_S = 30.0
 """Longest wait for an association request after the connection was opened."""
 
-_LONGEST_UID = 64
-"""PS3.5 section 9.1."""
-
-SUCCESS = 0x0000
-PROCESSING_FAILURE = 0x0110
-NOT_AUTHORISED = 0x0124
-OUT_OF_RESOURCES = 0xA700
-DOES_NOT_MATCH_SOP_CLASS = 0xA900
-CANNOT_UNDERSTAND = 0xC000
+_BACKLOG = 128
+"""Connections that wait to be taken; beyond it the system lets a scanner wait for a second and more."""
 
 _log = log.get(__name__)
-
-
-class ObjectRefused(Exception):
-    """An object that is not taken: its C-STORE status and a comment (PS3.7 annex C)."""
-
-    def __init__(self, status: int, comment: str) -> None:
-        super().__init__(comment)
-        self.status, self.comment = status, comment
-
-
-@dataclass(slots=True)
-class _Tally:
-    """What came over one association."""
-
-    sender: str
-    host: str
-    stored: int = 0
-    repeated: int = 0
-    failed: int = 0
 
 
 class Receiver:
@@ -93,55 +62,88 @@ class Receiver:
     ) -> None:
         self._settings = settings
         self._ledger = ledger
-        self._on_change = on_change or (lambda _study: None)
         self._spool = Spool(settings.spool, settings.disk_reserve_mb)
-        self._server: ThreadedAssociationServer | None = None
-        self._tallies: dict[Association, _Tally] = {}
+        self._storing = Storing(self._spool, ledger, on_change or (lambda _study: None))
+        self._commitments = Commitments(settings, ledger)
+        self._servers: list[ThreadedAssociationServer] = []
+        self._tallies: dict[Association, Tally] = {}
         self._lock = threading.Lock()
 
     @property
     def port(self) -> int:
         """The TCP port listened on (useful when the configured one is 0)."""
-        if self._server is None:
-            raise RuntimeError("the receiver is not started")
-        return int(self._server.server_address[1])
+        return self._port(0)
+
+    @property
+    def tls_port(self) -> int:
+        """The TCP port of the TLS listener. Raises ``RuntimeError`` where there is none."""
+        return self._port(1)
+
+    def _port(self, index: int) -> int:
+        if len(self._servers) <= index:
+            raise RuntimeError("the receiver is not started, or has no such listener")
+        return int(self._servers[index].server_address[1])
 
     def start(self) -> None:
-        """Begin to listen. Raises ``OSError`` when the port or the spool cannot be used."""
+        """Begin to listen. Raises ``OSError`` when a port or the spool, ``ConfigError`` when TLS cannot be used."""
         tuning.silence()
         self._spool.prepare()
-        if self._settings.open_to_all:
-            _log.warning("open-to-all", note="any sender may store here")
-        handlers: list[Any] = [
-            (evt.EVT_REQUESTED, self._on_requested),
-            (evt.EVT_CONN_CLOSE, self._on_closed),
-            (evt.EVT_C_STORE, self._on_store),
-            *tuning.handlers(self._settings.network_timeout_s),
-        ]
-        self._server = cast(
-            ThreadedAssociationServer,
-            self._entity().start_server((self._settings.bind, self._settings.port), block=False, evt_handlers=handlers),
-        )
-        _log.info("listening", ae_title=self._settings.ae_title, port=self.port)
+        self._warn_if_open()
+        entity = self._entity()
+        self._listen(entity, self._settings.port, None)
+        if self._settings.tls is not None and self._settings.tls.port is not None:
+            self._listen(entity, self._settings.tls.port, tls.server_context(self._settings.tls))
+        self._commitments.start()
 
     def stop(self) -> None:
         """Stop listening; associations under way are aborted (their objects are stored or not acknowledged)."""
-        if self._server is None:
-            return
-        server, self._server = self._server, None
-        associations = server.active_associations
-        server.shutdown()
-        for association in associations:
-            association.abort()
-        for association in associations:
-            association.join(timeout=5.0)
+        servers, self._servers = self._servers, []
+        for server in servers:
+            associations = server.active_associations
+            server.shutdown()
+            for association in associations:
+                association.abort()
+            for association in associations:
+                association.join(timeout=5.0)
+        if servers:
+            self._commitments.stop()
+
+    def configure(self, settings: ReceiverSettings) -> None:
+        """Put other senders and limits in force; associations that are open go on as they were admitted."""
+        self._settings = settings
+        self._spool.reserve_mb = settings.disk_reserve_mb
+        self._commitments.configure(settings)
+        self._warn_if_open()
+
+    def _warn_if_open(self) -> None:
+        if self._settings.open_to_all:
+            _log.warning("open-to-all", note="any sender may store here")
+
+    def _listen(self, entity: AE, port: int, context: Any) -> None:
+        secure = context is not None
+        handlers: list[Any] = [
+            (evt.EVT_REQUESTED, self._on_requested, [secure]),
+            (evt.EVT_CONN_CLOSE, self._on_closed),
+            (evt.EVT_C_STORE, self._on_store),
+            (evt.EVT_N_ACTION, self._on_action),
+            *tuning.handlers(self._settings.network_timeout_s, int(self._settings.max_object_mb * 1e6)),
+        ]
+        address = (self._settings.bind, port)
+        server: Any = entity.start_server(
+            address,
+            block=False,
+            evt_handlers=handlers,
+            ssl_context=cast(Any, tuning.LazyHandshake(context)) if secure else None,
+        )
+        server.socket.listen(_BACKLOG)
+        self._servers.append(server)
+        _log.info("listening", ae_title=self._settings.ae_title, port=self._port(-1), tls=secure)
 
     def _entity(self) -> AE:
         entity = AE(ae_title=self._settings.ae_title)
         entity.implementation_class_uid = UID(part10.IMPLEMENTATION_CLASS_UID)
         entity.implementation_version_name = part10.IMPLEMENTATION_VERSION_NAME
-        entity.require_called_aet = True
-        entity.maximum_associations = self._settings.max_associations
+        entity.maximum_associations = tuning.MOST_CONNECTIONS
         entity.maximum_pdu_size = tuning.MAXIMUM_PDU_BYTES
         entity.network_timeout = self._settings.network_timeout_s
         entity.acse_timeout = min(self._settings.network_timeout_s, _NEGOTIATION_S)
@@ -150,32 +152,56 @@ class Receiver:
             build_context(cast(UID, context.abstract_syntax), list(TRANSFER_SYNTAXES))
             for context in AllStoragePresentationContexts
         ]
-        entity.add_supported_context(VERIFICATION)
+        entity.add_supported_context(VERIFICATION, list(UNCOMPRESSED))
+        entity.add_supported_context(STORAGE_COMMITMENT, list(UNCOMPRESSED))
         return entity
 
-    def _on_requested(self, event: evt.Event) -> None:
-        """Reject an unknown sender: permanent, service user, calling AE title not recognised (PS3.8 table 9-21).
-
-        Only here is an association entered among those that may store; one that is not is never given success.
-        """
+    def _on_requested(self, event: evt.Event, secure: bool) -> None:
+        """Admit or reject. Only here is an association entered among those that may store."""
         requestor = event.assoc.requestor
-        ae_title = cast(A_ASSOCIATE, requestor.primitive).calling_ae_title.strip()
-        host = str(requestor.address)
-        if self._settings.open_to_all or admitted(self._settings.senders, ae_title, host):
-            with self._lock:
-                self._tallies[event.assoc] = _Tally(ae_title, host)
-            return
-        _log.warning("unknown-sender", ae_title=ae_title, host=host)
-        event.assoc.acse.send_reject(0x01, 0x01, 0x03)
+        request = cast(A_ASSOCIATE, requestor.primitive)
+        knock = Knock(request.calling_ae_title, request.called_ae_title, str(requestor.address), secure)
+        answer = admission.judge(self._settings, knock)
+        with self._lock:
+            if not isinstance(answer, Rejection):
+                answer = self._obstacle() or answer
+            if not isinstance(answer, Rejection):
+                self._tallies[event.assoc] = Tally(answer, knock.calling_ae_title.strip(), knock.host)
+                return
+        event.assoc.acse.send_reject(answer.result, answer.source, answer.diagnostic)
         event.assoc.kill()
+        self._note(knock, answer, request)
+
+    def _obstacle(self) -> Rejection | None:
+        """What stands against any further association at the moment."""
+        if len(self._tallies) >= self._settings.max_associations:
+            return admission.TOO_MANY
+        if self._spool.used_part() > self._settings.disk_watermark:
+            return admission.DISK_WATERMARK
+        return None
+
+    def _note(self, knock: Knock, rejection: Rejection, request: A_ASSOCIATE) -> None:
+        """Log a rejection; a permanent one is remembered for the operator."""
+        facts = {"ae_title": knock.calling_ae_title.strip(), "called": knock.called_ae_title.strip()}
+        _log.warning(rejection.reason, **facts, host=knock.host, tls=knock.tls)
+        if rejection.result != admission.UNKNOWN_SENDER.result:
+            return
+        wanted = [str(context.abstract_syntax) for context in request.presentation_context_definition_list]
+        try:
+            self._ledger.senders.turned_away(
+                facts["ae_title"], facts["called"], knock.host, rejection.reason, wanted, tls=knock.tls
+            )
+        except LedgerUnavailable as error:
+            _log.warning("stranger-not-recorded", why=str(error))
 
     def _on_closed(self, event: evt.Event) -> None:
         with self._lock:
             tally = self._tallies.pop(event.assoc, None)
+        tuning.let_go(event.assoc)
         if tally is not None:
             _log.info(
                 "association-ended",
-                sender=tally.sender,
+                sender=tally.ae_title,
                 host=tally.host,
                 stored=tally.stored,
                 repeated=tally.repeated,
@@ -183,83 +209,9 @@ class Receiver:
             )
 
     def _on_store(self, event: evt.Event) -> int | Dataset:
-        """Take one object; every outcome is a status. The outermost loop of receiving."""
         tally = self._tallies.get(event.assoc)
-        if tally is None:
-            return NOT_AUTHORISED
-        try:
-            recorded = self._take(event, tally)
-        except ObjectRefused as refused:
-            status, comment = refused.status, refused.comment
-        except (OSError, LedgerUnavailable) as error:
-            status, comment = OUT_OF_RESOURCES, _resource(error)
-        except Exception as error:  # noqa: BLE001 - one object must never stop the next
-            status, comment = PROCESSING_FAILURE, f"{type(error).__name__} in the receiver"
-        else:
-            tally.stored += recorded is not Recorded.DUPLICATE
-            tally.repeated += recorded is Recorded.DUPLICATE
-            return SUCCESS
-        tally.failed += 1
-        _log.warning("object-not-stored", sender=tally.sender, host=tally.host, status=f"{status:04X}", why=comment)
-        return _answer(status, comment)
+        return NOT_AUTHORISED if tally is None else self._storing.answer(event, tally)
 
-    def _take(self, event: evt.Event, tally: _Tally) -> Recorded:
-        self._spool.check_space()
-        request, context = cast(C_STORE, event.request), event.context
-        dataset = cast(BytesIO, request.DataSet)
-        sop_class, sop_instance = str(request.AffectedSOPClassUID), str(request.AffectedSOPInstanceUID)
-        header = _header(dataset, str(context.transfer_syntax), sop_class, sop_instance)
-        content = dataset.getbuffer()
-        try:
-            recorded = self._keep(header, content, tally)
-        finally:
-            content.release()
-        if recorded is not Recorded.DUPLICATE:
-            self._on_change(study_key(header.study_instance_uid))
-        return recorded
-
-    def _keep(self, header: InstanceHeader, content: memoryview, tally: _Tally) -> Recorded:
-        sha = digest(content)
-        series = series_key(header.study_instance_uid, header.series_instance_uid)
-        if self._spool.path(series, sha).is_file() and self._ledger.knows(header.sop_instance_uid, sha):
-            return Recorded.DUPLICATE
-        meta = part10.prefix(header, tally.sender)
-        path = self._spool.keep(series, sha, meta, content)
-        size = len(meta) + len(content)
-        recorded = self._ledger.record_arrival(Arrival(path, sha, size, header, tally.sender, tally.host))
-        if recorded is Recorded.VARIANT:
-            _log.warning("other-bytes-under-known-uid", series=series, sender=tally.sender, host=tally.host)
-        return recorded
-
-
-def _header(dataset: BytesIO, transfer_syntax: str, sop_class: str, sop_instance: str) -> InstanceHeader:
-    """Read the header of a dataset as sent. Raises ``ObjectRefused`` where it cannot be filed or contradicts itself."""
-    dataset.seek(0)
-    try:
-        header = read_header(
-            dataset, transfer_syntax_uid=transfer_syntax, sop_class_uid=sop_class, sop_instance_uid=sop_instance
-        )
-    except ObjectUnreadable as error:
-        raise ObjectRefused(CANNOT_UNDERSTAND, "the dataset cannot be parsed") from error
-    if not header.study_instance_uid or not header.series_instance_uid:
-        raise ObjectRefused(CANNOT_UNDERSTAND, "no Study or Series Instance UID")
-    if any(len(one) > _LONGEST_UID for one in (header.study_instance_uid, header.series_instance_uid)):
-        raise ObjectRefused(CANNOT_UNDERSTAND, "a UID of more than 64 characters")
-    if header.sop_instance_uid != sop_instance:
-        raise ObjectRefused(CANNOT_UNDERSTAND, "SOP Instance UID of command and dataset differ")
-    if header.sop_class_uid != sop_class:
-        raise ObjectRefused(DOES_NOT_MATCH_SOP_CLASS, "SOP Class UID of command and dataset differ")
-    return header
-
-
-def _resource(error: OSError | LedgerUnavailable) -> str:
-    if isinstance(error, OSError):
-        return f"spool: {errno.errorcode.get(error.errno or 0, 'error')}"
-    return "the ledger does not answer"
-
-
-def _answer(status: int, comment: str) -> Dataset:
-    answer = Dataset()
-    answer.Status = status
-    answer.ErrorComment = comment[:64]
-    return answer
+    def _on_action(self, event: evt.Event) -> tuple[int, None]:
+        tally = self._tallies.get(event.assoc)
+        return (NOT_AUTHORISED if tally is None else self._commitments.asked(event, tally)), None

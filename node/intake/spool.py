@@ -22,7 +22,7 @@ class Spool:
     def __init__(self, root: Path, reserve_mb: float) -> None:
         self._root = root
         self._incoming = root / "incoming"
-        self._reserve_bytes = reserve_mb * 1e6
+        self.reserve_mb = reserve_mb
 
     def prepare(self) -> None:
         """Make the folders, and remove what an interrupted run left half written (nobody was told it was stored)."""
@@ -34,8 +34,24 @@ class Spool:
     def check_space(self) -> None:
         """Raise ``OSError`` (ENOSPC) when less than the reserve is free."""
         disk = os.statvfs(self._root)
-        if disk.f_bavail * disk.f_frsize < self._reserve_bytes:
+        if disk.f_bavail * disk.f_frsize < self.reserve_mb * 1e6:
             raise OSError(errno.ENOSPC, "less than the disk reserve is free")
+
+    def used_part(self) -> float:
+        """Return which part of the disk is in use; 0 when it cannot be told (the objects will be answered for it)."""
+        try:
+            disk = os.statvfs(self._root)
+        except OSError:
+            return 0.0
+        used = disk.f_blocks - disk.f_bfree
+        return used / max(1, used + disk.f_bavail)
+
+    def holds(self, series_key: str, digest: str, size_bytes: int) -> bool:
+        """Whether a dataset of so many bytes lies here, behind its file meta information."""
+        try:
+            return self.path(series_key, digest).stat().st_size > size_bytes
+        except OSError:
+            return False
 
     def path(self, series_key: str, digest: str) -> Path:
         """Return where an object lies."""

@@ -11,25 +11,58 @@ from __future__ import annotations
 import queue
 import select
 import socket
+import ssl
 import struct
+import threading
+import time
 from collections.abc import Callable
 from typing import Any
 
 from pynetdicom import _config, evt
+from pynetdicom.association import Association
+from pynetdicom.dul import DULServiceProvider
 from pynetdicom.transport import AssociationSocket
+
+from node import log
 
 MAXIMUM_PDU_BYTES = 1 << 20
 """Announced maximum length of a P-DATA-TF PDU: large, since each PDU has its cost; finite, since memory is."""
 
+MOST_CONNECTIONS = 512
+"""Open connections, whether they have become associations or not: further ones are closed at once."""
+
+_LONGEST_PDU_BYTES = 64 << 20
+"""Some peers ignore the maximum they are told; beyond this a length is taken for a lie."""
+_READ_BYTES = 1 << 20
+_MOST_WAITING_MESSAGES = 4
+"""Of a peer that does not wait for answers: then nothing more is read of it, until there is room."""
+_HANDSHAKE_S = 10.0
 _WAIT_S = 0.05
 """Longest sleep: timers and the order to end are looked at this often."""
 _POLL_S = 0.0001
 _BUFFER_BYTES = 1 << 20
 
 
-def handlers(network_timeout_s: float) -> list[Any]:
+_log = log.get(__name__)
+
+
+def handlers(network_timeout_s: float, largest_object_bytes: int) -> list[Any]:
     """Return the event handlers to be bound to a server."""
-    return [(evt.EVT_CONN_OPEN, _on_open, [network_timeout_s]), (evt.EVT_PDU_RECV, _on_pdu)]
+    return [
+        (evt.EVT_CONN_OPEN, _on_open, [network_timeout_s]),
+        (evt.EVT_PDU_RECV, _on_pdu, [largest_object_bytes]),
+    ]
+
+
+class LazyHandshake:
+    """An SSL context whose handshake is left to the connection's own thread: a slow peer must not block the door."""
+
+    def __init__(self, context: ssl.SSLContext) -> None:
+        self._context = context
+
+    def wrap_socket(self, connection: socket.socket, *, server_side: bool) -> ssl.SSLSocket:
+        """Return the connection as a TLS connection that has not shaken hands yet."""
+        return self._context.wrap_socket(connection, server_side=server_side, do_handshake_on_connect=False)
 
 
 def silence() -> None:
@@ -44,8 +77,12 @@ def _on_open(event: evt.Event, network_timeout_s: float) -> None:
     if provider.socket is None or provider.socket.socket is None:
         return
     connection = provider.socket.socket
+    if _crowded() or not _shaken_hands(connection, str(association.requestor.address)):
+        connection.close()
+        return
     connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _BUFFER_BYTES)
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
     _give_up_after(connection, network_timeout_s)
     acknowledge(connection)
     provider._run_loop_delay = _POLL_S
@@ -53,22 +90,53 @@ def _on_open(event: evt.Event, network_timeout_s: float) -> None:
     wakeful = WakefulSocket(association, client_socket=connection)
     provider.socket = wakeful
     provider.to_provider_queue = _NoticedQueue(wakeful.wake)
-    dimse.msg_queue = _PatientQueue()
+    dimse.msg_queue = _PatientQueue(provider)
     provider.to_user_queue = _NoticedQueue(lambda: dimse.msg_queue.put((None, None)))
+
+
+def _crowded() -> bool:
+    return sum(isinstance(thread, Association) for thread in threading.enumerate()) > MOST_CONNECTIONS
+
+
+def _shaken_hands(connection: socket.socket, host: str) -> bool:
+    if not isinstance(connection, ssl.SSLSocket):
+        return True
+    connection.settimeout(_HANDSHAKE_S)
+    try:
+        connection.do_handshake()
+    except (OSError, ValueError) as error:
+        reason = error.reason if isinstance(error, ssl.SSLError) else type(error).__name__
+        _log.warning("tls-handshake-failed", host=host, why=reason)
+        return False
+    return True
+
+
+def let_go(association: Association) -> None:
+    """End the wait for an association request on a connection that is closed already."""
+    if association.requestor.primitive is None:
+        association.dul.to_user_queue.put(None)
 
 
 def _give_up_after(connection: socket.socket, seconds: float) -> None:
     """Wait so long for a peer that stops in mid-PDU. The kernel keeps the time: Python would ask before every read."""
+    if isinstance(connection, ssl.SSLSocket):  # which takes the kernel's "not yet" for a reason to try again
+        connection.settimeout(seconds)
+        return
     timeval = struct.pack("ll", int(seconds), int(seconds % 1 * 1e6))
     connection.settimeout(None)
     connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, timeval)
     connection.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, timeval)
 
 
-def _on_pdu(event: evt.Event) -> None:
-    wrapper = event.assoc.dul.socket
-    if wrapper is not None and wrapper.socket is not None:
-        acknowledge(wrapper.socket)
+def _on_pdu(event: evt.Event, largest_object_bytes: int) -> None:
+    """Acknowledge; end an association whose message has grown beyond all measure (it may have no end)."""
+    wrapper, message = event.assoc.dul.socket, event.assoc.dimse.message
+    if wrapper is None or wrapper.socket is None:
+        return
+    acknowledge(wrapper.socket)
+    if message is not None and message.data_set is not None and message.data_set.tell() > largest_object_bytes:
+        _log.warning("object-too-large", limit_mb=largest_object_bytes / 1e6)
+        wrapper.socket.close()  # with data unread: the peer sees a reset
 
 
 def acknowledge(connection: socket.socket) -> None:
@@ -104,6 +172,8 @@ class WakefulSocket(AssociationSocket):
         connection = self.socket
         if connection is None or not self._is_connected:
             return False
+        if isinstance(connection, ssl.SSLSocket) and connection.pending():
+            return True
         number = connection.fileno()
         if number < 0:
             self.event_queue.put("Evt17")  # transport connection closed (PS3.8 table 9-10)
@@ -119,16 +189,23 @@ class WakefulSocket(AssociationSocket):
         self._woken.close()
 
     def recv(self, nr_bytes: int) -> bytearray:
-        """Read exactly so many bytes, or fewer when the connection ends."""
+        """Read exactly so many bytes, or fewer when the connection ends.
+
+        Memory grows with what arrives, not with what was announced. Raises ``OSError`` for a length beyond all measure.
+        """
         connection = self.socket
-        received = bytearray(nr_bytes)
-        view, count = memoryview(received), 0
+        if nr_bytes > _LONGEST_PDU_BYTES:
+            raise OSError(f"a PDU of {nr_bytes} bytes is announced")
+        received = bytearray(min(nr_bytes, _READ_BYTES))
+        count = 0
         while connection is not None and count < nr_bytes:
-            read = connection.recv_into(view[count:])
+            if count == len(received):
+                received.extend(bytes(min(nr_bytes - count, _READ_BYTES)))
+            with memoryview(received) as view:
+                read = connection.recv_into(view[count:])
             if not read:
                 break
             count += read
-        view.release()
         del received[count:]
         return received
 
@@ -146,7 +223,20 @@ class _NoticedQueue(queue.Queue[Any]):
 
 
 class _PatientQueue(queue.Queue[Any]):
-    """Waits a moment where it is asked not to wait."""
+    """Waits a moment where it is asked not to wait, and holds back a peer that is far ahead of the answers."""
+
+    def __init__(self, provider: DULServiceProvider) -> None:
+        super().__init__()
+        self._provider = provider
 
     def get(self, block: bool = True, timeout: float | None = None) -> Any:
         return super().get(True, timeout if block else _WAIT_S)
+
+    def put(self, item: Any, block: bool = True, timeout: float | None = None) -> None:
+        while item[0] is not None and self.qsize() >= _MOST_WAITING_MESSAGES and self._is_served():
+            time.sleep(_POLL_S * 10)
+        super().put(item, block, timeout)
+
+    def _is_served(self) -> bool:
+        association = self._provider.assoc
+        return association.is_alive() and not self._provider._kill_thread

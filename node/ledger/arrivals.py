@@ -23,7 +23,11 @@ _TOUCH_STUDY = (
 _TOUCH_SERIES = (
     schema.series.update()
     .where(schema.series.c.series_key == sa.bindparam("key"), schema.series.c.state == State.RECEIVING.value)
-    .values(last_received_at=sa.bindparam("at"), instances=schema.series.c.instances + sa.bindparam("more"))
+    .values(
+        last_received_at=sa.bindparam("at"),
+        instances=schema.series.c.instances + sa.bindparam("more"),
+        variants=schema.series.c.variants + sa.bindparam("other"),
+    )
 )
 _INSERT = schema.instances.insert()
 
@@ -67,21 +71,24 @@ def _touch_study(connection: sa.Connection, at: float, uid: str) -> None:
 
 
 def _touch_series(connection: sa.Connection, at: float, key: str, arrival: Arrival, *, variant: bool) -> None:
-    more = 0 if variant else 1
-    if connection.execute(_TOUCH_SERIES, {"key": key, "at": at, "more": more}).rowcount:
+    more, other = (0, 1) if variant else (1, 0)
+    if connection.execute(_TOUCH_SERIES, {"key": key, "at": at, "more": more, "other": other}).rowcount:
         return
     table = schema.series
     if connection.execute(sa.select(table.c.state).where(table.c.series_key == key)).scalar() is None:
-        _open_series(connection, at, key, arrival, instances=more)
+        _open_series(connection, at, key, arrival, instances=more, variants=other)
         return
     counted = table.update().where(table.c.series_key == key)
-    connection.execute(counted.values(last_received_at=at, instances=table.c.instances + more))
+    changed = {"instances": table.c.instances + more, "variants": table.c.variants + other}
+    connection.execute(counted.values(last_received_at=at, **changed))
     if not variant:
         message = "Further instances arrived after the series had been decided; it is decided again when it is quiet."
         history.move(connection, at, key, State.RECEIVING, _LATE, message)
 
 
-def _open_series(connection: sa.Connection, at: float, key: str, arrival: Arrival, *, instances: int) -> None:
+def _open_series(
+    connection: sa.Connection, at: float, key: str, arrival: Arrival, *, instances: int, variants: int
+) -> None:
     header = arrival.header
     connection.execute(
         schema.series.insert().values(
@@ -93,6 +100,7 @@ def _open_series(connection: sa.Connection, at: float, key: str, arrival: Arriva
             modality=_short(header.modality, 64),
             description=_short(header.series_description, 256),
             instances=instances,
+            variants=variants,
             first_received_at=at,
             last_received_at=at,
             state=State.RECEIVING.value,

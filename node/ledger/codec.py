@@ -10,10 +10,13 @@ from pydantic import TypeAdapter
 from node.domain.decision import RuleVerdict
 from node.domain.instance import InstanceHeader
 from node.domain.job import MeasureJob
+from node.domain.quality import CrossCalibration, ScanRecord
 
 _HEADER = TypeAdapter(InstanceHeader)
 _JOB = TypeAdapter(MeasureJob)
 _VERDICTS = TypeAdapter(tuple[RuleVerdict, ...])
+_SCAN = TypeAdapter(ScanRecord)
+_CROSSING = TypeAdapter(CrossCalibration)
 
 
 def dump_header(header: InstanceHeader) -> Any:
@@ -39,3 +42,23 @@ def load_job(document: Any) -> MeasureJob:
 def dump_verdicts(verdicts: tuple[RuleVerdict, ...]) -> Any:
     """Return the verdicts of the rules as JSON-serialisable values."""
     return _VERDICTS.dump_python(verdicts, mode="json")
+
+
+def dump_scan(record: ScanRecord) -> Any:
+    """Return a line of the scanners' record as JSON-serialisable values."""
+    return _SCAN.dump_python(record, mode="json")
+
+
+def load_scan(document: Any) -> ScanRecord:
+    """Return the line that ``dump_scan`` was given."""
+    return _SCAN.validate_python(document)
+
+
+def dump_crossing(crossing: CrossCalibration) -> Any:
+    """Return a cross-calibration as JSON-serialisable values."""
+    return _CROSSING.dump_python(crossing, mode="json")
+
+
+def load_crossing(document: Any) -> CrossCalibration:
+    """Return the cross-calibration that ``dump_crossing`` was given."""
+    return _CROSSING.validate_python(document)

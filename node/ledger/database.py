@@ -12,7 +12,7 @@ import sqlalchemy as sa
 from sqlalchemy.exc import SQLAlchemyError
 
 from node.errors import NodeError
-from node.ledger import schema
+from node.ledger import layout
 
 
 class LedgerUnavailable(NodeError):
@@ -30,9 +30,11 @@ class Database:
             sa.event.listen(self._engine, "begin", _on_begin)
         self._writer = self._engine.execution_options(vbmd_write=True)
         self._lock = threading.Lock() if self._sqlite else nullcontext()
-        if not self._is_laid_out():
+        with self.read() as connection:
+            complete = layout.is_complete(connection)
+        if not complete:
             with self.write() as connection:
-                _lay_out(connection)
+                layout.complete(connection)
 
     @contextmanager
     def write(self) -> Iterator[sa.Connection]:
@@ -51,16 +53,6 @@ class Database:
                 yield connection
         except SQLAlchemyError as error:
             raise _translated(error) from error
-
-    def _is_laid_out(self) -> bool:
-        """Whether the tables are there; raises ``NodeError`` when they are those of another version."""
-        with self.read() as connection:
-            if not sa.inspect(connection).has_table(schema.about.name):
-                return False
-            found = connection.execute(sa.select(schema.about.c.schema_version)).scalar()
-        if found is not None and found != schema.VERSION:
-            raise NodeError(f"the ledger has schema version {found}, this software needs {schema.VERSION}")
-        return found is not None
 
     def close(self) -> None:
         """Close every connection."""
@@ -87,9 +79,3 @@ def _on_connect(connection: Any, _record: object) -> None:
 def _on_begin(connection: sa.Connection) -> None:
     write = connection.get_execution_options().get("vbmd_write", False)
     connection.exec_driver_sql("BEGIN IMMEDIATE" if write else "BEGIN")
-
-
-def _lay_out(connection: sa.Connection) -> None:
-    schema.metadata.create_all(connection)
-    if connection.execute(sa.select(schema.about.c.schema_version)).first() is None:
-        connection.execute(schema.about.insert().values(schema_version=schema.VERSION))

@@ -9,7 +9,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from node.domain.job import MeasureJob, MeasureOutcome, OutgoingObject
-from node.ledger import codec, history, schema, studies
+from node.ledger import codec, history, lineage, quality, schema, studies
 from node.ledger.records import JobRecord
 from node.ledger.states import DeliveryState, JobState, State
 
@@ -37,10 +37,11 @@ def begin(connection: sa.Connection, at: float, job_id: str) -> JobRecord | None
     if not _is_current(connection, job, State.READY, State.MEASURING):
         _close(connection, at, job, JobState.SUPERSEDED)
         return None
+    predecessor = lineage.last_reported(connection, job.series_key, but=job_id)
     connection.execute(
         table.update()
         .where(table.c.job_id == job_id)
-        .values(state=JobState.RUNNING.value, starts=table.c.starts + 1, started_at=at)
+        .values(state=JobState.RUNNING.value, starts=table.c.starts + 1, started_at=at, predecessor=predecessor)
     )
     history.move(connection, at, job.series_key, State.MEASURING, *_MEASURING)
     return JobRecord(job_id, job.series_key, JobState.RUNNING, job.starts + 1)
@@ -57,7 +58,8 @@ def load(connection: sa.Connection, job_id: str) -> MeasureJob:
     )
     instances = tuple(studies.stored(row) for row in connection.execute(query))
     document = codec.load_job(job.document)
-    return replace(document, series=replace(document.series, instances=instances))
+    predecessors = lineage.documents(connection, job.predecessor)
+    return replace(document, series=replace(document.series, instances=instances), predecessors=predecessors)
 
 
 def finish(connection: sa.Connection, at: float, job_id: str, outcome: MeasureOutcome, result: Any) -> None:
@@ -78,6 +80,8 @@ def finish(connection: sa.Connection, at: float, job_id: str, outcome: MeasureOu
     _keep_outputs(connection, job_id, outcome.objects)
     if not current:
         return
+    if outcome.scan_record is not None:
+        quality.record_of_series(connection, at, job.series_key, job.instance_set, outcome.scan_record)
     if refusal is not None:
         history.move(connection, at, job.series_key, State.REFUSED, refusal.reason, refusal.message)
     else:
@@ -122,6 +126,7 @@ def _keep_outputs(connection: sa.Connection, job_id: str, objects: Sequence[Outg
                 path=str(outgoing.path),
                 kind=outgoing.kind,
                 order=outgoing.order,
+                series_instance_uid=outgoing.series_instance_uid,
             )
         )
 

@@ -11,8 +11,14 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from node.domain.job import MeasureJob, MeasureOutcome
-from node.ledger import arrivals, jobs, shipments, status, studies
+from node.domain.quality import CrossCalibration, QualityRecord, ScanRecord
+from node.ledger import arrivals, jobs, quality, shipments, status, studies
+from node.ledger.commitments import CommitmentBook
+from node.ledger.configs import ConfigBook
 from node.ledger.database import Database
+from node.ledger.decisions import DecisionBook
+from node.ledger.lineage import LineageBook
+from node.ledger.quality import NewResolution
 from node.ledger.records import (
     Arrival,
     Attempt,
@@ -24,6 +30,7 @@ from node.ledger.records import (
     Shipment,
     StudyRecord,
 )
+from node.ledger.senders import SenderBook
 from node.ledger.states import State
 
 
@@ -33,6 +40,11 @@ class Ledger:
     def __init__(self, url: str, clock: Callable[[], float] = time.time) -> None:
         self._database = Database(url)
         self._clock = clock
+        self.senders = SenderBook(self._database, clock)
+        self.commitments = CommitmentBook(self._database, clock)
+        self.configs = ConfigBook(self._database, clock)
+        self.decisions = DecisionBook(self._database)
+        self.lineage = LineageBook(self._database)
 
     def close(self) -> None:
         """Close the database."""
@@ -141,3 +153,30 @@ class Ledger:
         """Return the kept result of every current job, oldest first."""
         with self._database.read() as connection:
             return status.results(connection)
+
+    # Quality assurance
+
+    def quality_record(self, scanner: str | None = None, *, patients: bool = True) -> QualityRecord:
+        """Return the record of one scanner or of all, with or without the lines that patients left."""
+        with self._database.read() as connection:
+            return quality.load(connection, scanner, patients=patients)
+
+    def record_scan(self, series_instance_uid: str, instance_set: str, record: ScanRecord) -> int:
+        """Add a scan to the scanners' record, once; returns the id of its line."""
+        with self._database.write() as connection:
+            return quality.add(connection, self.now(), series_instance_uid, instance_set, record)
+
+    def exclude_scan(self, scan: int, why: str | None) -> None:
+        """Say why a scan does not count, or with ``None`` that it does."""
+        with self._database.write() as connection:
+            quality.exclude(connection, self.now(), scan, why)
+
+    def resolve_alarms(self, resolution: NewResolution) -> int:
+        """Resolve every alarm of a scanner so far; returns the resolution's id."""
+        with self._database.write() as connection:
+            return quality.resolve(connection, self.now(), resolution)
+
+    def keep_cross_calibration(self, crossing: CrossCalibration) -> None:
+        """Keep a cross-calibration."""
+        with self._database.write() as connection:
+            quality.cross(connection, self.now(), crossing)

@@ -155,6 +155,10 @@ class SeriesStatus:
     rule: str | None
     job_id: str | None
     deliveries: tuple[DestinationStatus, ...]
+    variants: int = 0
+    """Objects that came under a known SOP Instance UID with other bytes: kept beside, not measured."""
+    replaces: str | None = None
+    """The job whose report the current one replaces."""
 
 
 @dataclass(frozen=True, slots=True)

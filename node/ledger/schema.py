@@ -5,7 +5,7 @@ from __future__ import annotations
 import sqlalchemy as sa
 
 VERSION = 1
-"""Raised with every change of the tables; a ledger of another version is not opened."""
+"""Raised when tables change in a way that older software cannot live with; additions do not count (see ``layout``)."""
 
 metadata = sa.MetaData()
 
@@ -45,6 +45,8 @@ series = sa.Table(
     sa.Column("state_since", sa.Float, nullable=False),
     sa.Column("rule", sa.String(128)),
     sa.Column("job_id", sa.String(64)),  # the current one
+    sa.Column("variants", sa.Integer, nullable=False, server_default="0"),  # other bytes under known UIDs, kept beside
+    sa.Index("series_by_arrival", "last_received_at"),
 )
 
 instances = sa.Table(
@@ -111,6 +113,7 @@ outputs = sa.Table(
     sa.Column("path", sa.Text, nullable=False),
     sa.Column("kind", sa.String(16), nullable=False),
     sa.Column("order", sa.Integer, nullable=False),
+    sa.Column("series_instance_uid", _UID),  # of the object itself
 )
 
 deliveries = sa.Table(
@@ -141,3 +144,40 @@ events = sa.Table(
     sa.Column("detail", sa.JSON, nullable=False),
 )
 """Append-only history."""
+
+quality_scans = sa.Table(
+    "quality_scans",
+    metadata,
+    sa.Column("id", sa.Integer, primary_key=True),
+    sa.Column("series_instance_uid", _UID, nullable=False),
+    sa.Column("instance_set", sa.String(64), nullable=False),
+    sa.Column("recorded_at", sa.Float, nullable=False),
+    sa.Column("scanner", sa.String(64), nullable=False),
+    sa.Column("kind", sa.String(8), nullable=False),  # "qa" or "patient"
+    sa.Column("document", sa.JSON, nullable=False),  # ScanRecord
+    sa.Column("excluded", sa.Text),  # why it does not count
+    sa.UniqueConstraint("series_instance_uid", "instance_set"),
+    sa.Index("quality_scans_by_scanner", "scanner", "kind"),
+)
+"""The scanners' record: QA scans, and what patients' scans say of their scanner."""
+
+quality_resolutions = sa.Table(
+    "quality_resolutions",
+    metadata,
+    sa.Column("id", sa.Integer, primary_key=True),
+    sa.Column("at", sa.Float, nullable=False),
+    sa.Column("scanner", sa.String(64), nullable=False),
+    sa.Column("resolved_on", sa.String(10), nullable=False),  # ISO 8601
+    sa.Column("after_scan", sa.Integer, nullable=False),
+    sa.Column("new_baseline", sa.Boolean, nullable=False),
+    sa.Column("by", sa.String(64), nullable=False),
+    sa.Column("note", sa.Text, nullable=False),
+)
+
+quality_crossings = sa.Table(
+    "quality_crossings",
+    metadata,
+    sa.Column("id", sa.Integer, primary_key=True),
+    sa.Column("at", sa.Float, nullable=False),
+    sa.Column("document", sa.JSON, nullable=False),  # CrossCalibration
+)

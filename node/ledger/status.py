@@ -17,10 +17,11 @@ _OPEN = {state.value for state in OPEN_DELIVERIES}
 
 def rows(connection: sa.Connection, limit: int | None, states: tuple[State, ...]) -> list[SeriesStatus]:
     """Return series, the latest arrival first."""
-    series, studies = schema.series, schema.studies
+    series, studies, jobs = schema.series, schema.studies, schema.jobs
     query = (
-        sa.select(series, studies.c.study_instance_uid)
+        sa.select(series, studies.c.study_instance_uid, jobs.c.predecessor)
         .join(studies, studies.c.study_key == series.c.study_key)
+        .outerjoin(jobs, jobs.c.job_id == series.c.job_id)
         .order_by(series.c.last_received_at.desc(), series.c.series_key)
         .limit(limit)
     )
@@ -106,4 +107,6 @@ def _status(row: Any, deliveries: tuple[DestinationStatus, ...]) -> SeriesStatus
         rule=row.rule,
         job_id=row.job_id,
         deliveries=deliveries,
+        variants=row.variants,
+        replaces=row.predecessor,
     )

@@ -9,7 +9,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from node.domain.instance import Series, StoredInstance
-from node.ledger import codec, history, keys, schema
+from node.ledger import codec, history, keys, lineage, schema
 from node.ledger.records import Choice, PlannedJob, SeriesRecord, StudyRecord
 from node.ledger.states import OPEN_DELIVERIES, DeliveryState, JobState, State
 
@@ -153,21 +153,9 @@ def _plan(connection: sa.Connection, at: float, version: str, planned: PlannedJo
             rule=planned.job.rule,
             document=codec.dump_job(planned.job),
             destinations=list(planned.destinations),
-            predecessor=_predecessor(connection, record.key),
+            predecessor=lineage.last_reported(connection, record.key, but=planned.job_id),
             state=JobState.PLANNED.value,
             starts=0,
             planned_at=at,
         )
     )
-
-
-def _predecessor(connection: sa.Connection, series_key: str) -> str | None:
-    """Return the last job of the series that left a result."""
-    jobs = schema.jobs
-    query = (
-        sa.select(jobs.c.job_id)
-        .where(jobs.c.series_key == series_key, jobs.c.state == JobState.MEASURED.value)
-        .order_by(jobs.c.finished_at.desc())
-        .limit(1)
-    )
-    return connection.execute(query).scalar()

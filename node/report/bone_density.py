@@ -10,8 +10,9 @@ import highdicom as hd
 from highdicom.sr import RelationshipTypeValues as Relation
 from highdicom.sr.value_types import ContentItem
 
-from node.domain.findings import BoneDensity, Findings
+from node.domain.findings import BoneDensity, Converted, Findings
 from node.domain.job import Provenance
+from node.domain.phantom import Calibration
 from node.domain.settings import CategoryLimits
 from node.domain.spine import Vertebra, Voi
 from node.errors import ReportInvalid
@@ -189,6 +190,7 @@ def _voi_group(report: Report, vertebra: Vertebra, voi: Voi, regions: tuple[Regi
         measurements += [
             items.number(numbers["vbmd"], density.vbmd_mg_cm3, method),
             items.number(numbers["vbmd_uncertainty"], density.expanded_uncertainty_mg_cm3, method),
+            *_converted(report, "vbmd_k2hpo4", density.k2hpo4),
         ]
         comment = report.say("comment_voi", level=level, **_printed_density(report, density))
     measurements += [
@@ -209,6 +211,17 @@ def _voi_group(report: Report, vertebra: Vertebra, voi: Voi, regions: tuple[Regi
         comment=comment,
         comment_name=template.concepts["comment"],
     )
+
+
+def _converted(report: Report, name: str, value: Converted | None) -> list[hd.sr.Measurement]:
+    """A density expressed in another way, and its uncertainty, under names of their own."""
+    if value is None:
+        return []
+    numbers = report.template.numbers
+    return [
+        items.number(numbers[name], value.vbmd_mg_cm3),
+        items.number(numbers[f"{name}_uncertainty"], value.expanded_uncertainty_mg_cm3),
+    ]
 
 
 def _printed_density(report: Report, density: BoneDensity) -> dict[str, str]:
@@ -240,6 +253,8 @@ def _mean_group(report: Report, of_level: Mapping[str, tuple[Region, ...]]) -> C
     measurements = [items.number(items.derived(template.numbers["vbmd"], _MEAN), mean, method)]
     if uncertainty is not None:
         measurements.append(items.number(template.numbers["vbmd_uncertainty"], uncertainty, method))
+    measurements += _converted(report, "vbmd_k2hpo4", findings.mean_k2hpo4)
+    measurements += _converted(report, "vbmd_native_estimate", findings.mean_native_estimate)
     comment = report.say(
         "comment_mean",
         levels=levels,
@@ -315,7 +330,9 @@ def _material(report: Report) -> str:
 
 
 def _method(report: Report) -> Coded:
-    return report.template.values["method"][_material(report)]
+    calibration = report.findings.calibration
+    asynchronous = calibration is not None and calibration.kind == "asynchronous"
+    return report.template.values["method"][_material(report) + ("-asynchronous" if asynchronous else "")]
 
 
 def _algorithm(report: Report, calibrated: bool = True) -> hd.sr.AlgorithmIdentification:
@@ -333,8 +350,10 @@ def _parameters(report: Report) -> Iterator[str]:
         calibration = findings.calibration
         yield f"sigma_ct = {calibration.sigma_ct:.4f} HU per mg/cm3"
         yield f"beta_ct = {items.printed(calibration.beta_ct, 2)} HU"
-        yield f"r_squared = {calibration.r_squared:.5f}"
-        yield f"rms_residual = {calibration.rms_residual_hu:.2f} HU"
+        yield f"calibration = {calibration.kind}"
+        if calibration.r_squared is not None and calibration.rms_residual_hu is not None:
+            yield f"r_squared = {calibration.r_squared:.5f}"
+            yield f"rms_residual = {calibration.rms_residual_hu:.2f} HU"
     if not report.refused and findings.phantom is not None:
         phantom = findings.phantom.phantom
         yield f"phantom = {phantom.model}, serial {phantom.serial or 'not stated'}"
@@ -386,15 +405,37 @@ def _calibration_statements(report: Report) -> Iterator[ContentItem]:
             )
             yield items.text(concepts["rod"], sentence)
     if calibration is not None:
+        yield items.text(concepts["calibration"], _line(report, calibration))
+        for level, local in report.findings.calibrations.items():
+            yield items.text(concepts["local_calibration"], f"{level}: {_line(report, local)}")
+    used = report.findings.cross_calibration
+    if used is not None and not report.refused:
         sentence = report.say(
-            "calibration",
-            sigma=items.printed(calibration.sigma_ct, 4),
-            beta=items.printed(calibration.beta_ct, 2),
-            r_squared=items.printed(calibration.r_squared, 5),
-            rms=items.printed(calibration.rms_residual_hu, 2),
-            material=calibration.material,
+            "cross_calibration",
+            slope=items.printed(used.slope, 4),
+            intercept=items.printed(used.intercept_mg_cm3, 2),
+            material=used.from_material,
+            measured=used.measured_on.isoformat(),
+            expires=used.expires_on.isoformat(),
+            source=used.source,
         )
-        yield items.text(concepts["calibration"], sentence)
+        yield items.text(concepts["cross_calibration"], sentence)
+
+
+def _line(report: Report, calibration: Calibration) -> str:
+    line = {
+        "sigma": items.printed(calibration.sigma_ct, 4),
+        "beta": items.printed(calibration.beta_ct, 2),
+        "material": calibration.material,
+    }
+    if calibration.r_squared is None or calibration.rms_residual_hu is None:
+        return report.say("calibration_asynchronous", **line, source=calibration.source or "not stated")
+    return report.say(
+        "calibration",
+        **line,
+        r_squared=items.printed(calibration.r_squared, 5),
+        rms=items.printed(calibration.rms_residual_hu, 2),
+    )
 
 
 def _acquisition(report: Report) -> str:

@@ -77,6 +77,7 @@ def _report(report: Report, folder: Path, created: datetime | None) -> OutgoingO
 def _outgoing(dataset: Dataset, path: Path, kind: str, order: int) -> OutgoingObject:
     return OutgoingObject(
         path=path,
+        series_instance_uid=str(dataset.SeriesInstanceUID),
         sop_class_uid=str(dataset.SOPClassUID),
         sop_instance_uid=str(dataset.SOPInstanceUID),
         kind="sr" if kind == "sr" else "sagittal",

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from node.domain.decision import Decision
-from node.domain.findings import Findings
+from node.domain.findings import Converted, Findings
 from node.domain.job import Provenance
 from node.domain.phantom import Calibration, PhantomFit
 from node.domain.spine import Vertebra, Voi
@@ -29,12 +29,18 @@ def result(findings: Findings, outputs: Sequence[str]) -> dict[str, Any]:
         "refusal": None
         if refusal is None
         else {"reason": refusal.reason, "message": refusal.message, "evidence": plain(refusal.evidence)},
-        "warnings": [{"code": caution.code, "message": caution.message} for caution in findings.cautions],
+        "warnings": [
+            {"code": caution.code, "message": caution.message, "effect": caution.effect}
+            for caution in findings.cautions
+        ],
         "phantom": None if findings.phantom is None else _phantom(findings.phantom),
-        "calibration": None if calibration is None else _calibration(calibration),
+        "calibration": None if calibration is None else _calibration(calibration, findings),
+        "cross_calibration": _cross_calibration(findings),
         "levels": {vertebra.level: _level(vertebra, findings) for vertebra in findings.vertebrae},
         "mean_vbmd_mg_cm3": plain(findings.mean_vbmd_mg_cm3) if measured else None,
         "mean_vbmd_expanded_uncertainty_mg_cm3": plain(findings.mean_expanded_uncertainty_mg_cm3) if measured else None,
+        **_converted("mean_vbmd_k2hpo4", findings.mean_k2hpo4 if measured else None),
+        **_converted("mean_vbmd_native_estimate", findings.mean_native_estimate if measured else None),
         "mean_levels": list(findings.mean_levels) if measured else [],
         "category": findings.category if measured else "not-classified",
         "level_assignment": _assignment(findings),
@@ -92,13 +98,53 @@ def _phantom(fit: PhantomFit) -> dict[str, Any]:
     }
 
 
-def _calibration(calibration: Calibration) -> dict[str, Any]:
+def _calibration(calibration: Calibration, findings: Findings) -> dict[str, Any]:
+    return {
+        "kind": calibration.kind,
+        **_line(calibration),
+        "material": calibration.material,
+        "source": calibration.source,
+        "slope_cv_percent": plain(findings.slope_cv_percent),
+        "left_out": [
+            {
+                "rod": one.rod,
+                "residual_hu": plain(one.residual_hu),
+                "shift_mg_cm3": plain(one.shift_mg_cm3),
+            }
+            for one in calibration.left_out
+        ],
+    }
+
+
+def _line(calibration: Calibration) -> dict[str, Any]:
     return {
         "sigma_ct": plain(calibration.sigma_ct),
         "beta_ct": plain(calibration.beta_ct),
+        "covariance": plain(calibration.covariance),
         "r_squared": plain(calibration.r_squared),
         "rms_residual_hu": plain(calibration.rms_residual_hu),
-        "material": calibration.material,
+    }
+
+
+def _cross_calibration(findings: Findings) -> dict[str, Any] | None:
+    used = findings.cross_calibration
+    if used is None or findings.refusal is not None:
+        return None
+    return {
+        "from_material": used.from_material,
+        "slope": plain(used.slope),
+        "intercept_mg_cm3": plain(used.intercept_mg_cm3),
+        "standard_error_mg_cm3": plain(used.standard_error_mg_cm3),
+        "measured_on": used.measured_on.isoformat(),
+        "expires_on": used.expires_on.isoformat(),
+        "source": used.source,
+    }
+
+
+def _converted(name: str, value: Converted | None) -> dict[str, Any]:
+    return {
+        f"{name}_mg_cm3": None if value is None else plain(value.vbmd_mg_cm3),
+        f"{name}_expanded_uncertainty_mg_cm3": None if value is None else plain(value.expanded_uncertainty_mg_cm3),
     }
 
 
@@ -107,13 +153,16 @@ def _level(vertebra: Vertebra, findings: Findings) -> dict[str, Any]:
     voi = findings.vois.get(level)
     density = findings.densities.get(level) if findings.refusal is None else None
     heights, deformity = vertebra.heights, vertebra.deformity
+    local = findings.calibrations.get(level)
     return {
         "complete": bool(vertebra.complete),
         "centroid_lps_mm": plain(vertebra.frame.centre_lps_mm),
         "confidence": plain(vertebra.confidence),
-        "voi": None if voi is None else _voi(voi),
+        "voi": None if voi is None or not voi.volume_mm3 else _voi(voi),
         "vbmd_mg_cm3": plain(density.vbmd_mg_cm3) if density else None,
         "vbmd_expanded_uncertainty_mg_cm3": plain(density.expanded_uncertainty_mg_cm3) if density else None,
+        **_converted("vbmd_k2hpo4", density.k2hpo4 if density else None),
+        "calibration": None if local is None else _line(local),
         "included_in_mean": bool(density.included_in_mean) if density else False,
         "exclusion_reason": (density.exclusion_reason if density else None) or (voi.exclusion if voi else None),
         "heights_mm": None
@@ -123,6 +172,9 @@ def _level(vertebra: Vertebra, findings: Findings) -> dict[str, Any]:
             "middle": plain(heights.middle_mm),
             "posterior": plain(heights.posterior_mm),
         },
+        "heights_standard_errors_mm": None
+        if heights is None
+        else dict(zip(("anterior", "middle", "posterior"), plain(heights.standard_errors_mm), strict=True)),
         "deformity": None
         if deformity is None
         else {
@@ -139,6 +191,7 @@ def _voi(voi: Voi) -> dict[str, Any]:
         "volume_mm3": plain(voi.volume_mm3),
         "hu_mean": plain(voi.hu_mean),
         "hu_sd": plain(voi.hu_sd),
+        "standard_error_hu": plain(voi.standard_error_hu),
     }
 
 

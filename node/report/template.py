@@ -28,6 +28,10 @@ UNITS: Mapping[str, str] = {
 _NUMBERS = [
     "vbmd",
     "vbmd_uncertainty",
+    "vbmd_k2hpo4",
+    "vbmd_k2hpo4_uncertainty",
+    "vbmd_native_estimate",
+    "vbmd_native_estimate_uncertainty",
     "hu_mean",
     "hu_sd",
     "voi_volume",
@@ -51,6 +55,8 @@ _CONCEPTS = [
     "phantom",
     "rod",
     "calibration",
+    "local_calibration",
+    "cross_calibration",
     "acquisition",
     "deformity",
     "genant_grade",
@@ -79,6 +85,8 @@ _TEXTS: Mapping[str, frozenset[str]] = {
         "phantom": "model serial id evidence",
         "rod": "name density hu sd residual",
         "calibration": "sigma beta r_squared rms material",
+        "calibration_asynchronous": "sigma beta material source",
+        "cross_calibration": "slope intercept material measured expires source",
         "acquisition": "kvp kernel thickness contrast manufacturer scanner",
     }.items()
 }
@@ -102,7 +110,7 @@ def _value_sets() -> Mapping[str, tuple[str, ...]]:
         "status": ("measured", "refused"),
         "included": ("yes", "no"),
         "category": get_args(Category),
-        "method": get_args(Material),
+        "method": (*get_args(Material), *(f"{material}-asynchronous" for material in get_args(Material))),
         "deformity": ("none", "wedge", "biconcave", "crush"),
         "genant_grade": ("0", "1", "2", "3"),
         "refusal": (*_refusal_reasons(), "other"),

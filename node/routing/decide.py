@@ -42,7 +42,7 @@ def phantoms_for(series: Series, rule: Rule, config: Config) -> tuple[PhantomMod
         facts = facts_of(series)
         scanner = next((one for one in config.scanners if met(one.when, facts)[0]), None)
         ids = scanner.phantoms if scanner else config.default_phantoms
-    return tuple(config.phantoms[name] for name in ids)
+    return tuple(config.phantoms[name] for name in ids if config.phantoms[name].kind != "qa")
 
 
 def _decide_study(series: Sequence[Series], rules: Sequence[Rule], geometry: Geometry) -> list[Decision]:

@@ -53,7 +53,7 @@ def truth_of(
         sigma_ct=physics.sigma_ct(material),
         beta_ct=physics.offset_hu,
         levels=levels,
-        phantom=None if slab is None else _phantom(slab),
+        phantom=None if slab is None else phantom_truth(slab),
         mean_vbmd_mg_cm3=(levels["L1"].apparent_vbmd_mg_cm3 + levels["L2"].apparent_vbmd_mg_cm3) / 2.0,
         rib_pairs=spec.rib_pairs,
         canal_centres_lps_mm=canal,
@@ -129,7 +129,8 @@ def _visible(points: Vector, affine: Vector, shape: tuple[int, int, int]) -> Lit
     return "partial" if inside.any() else "none"
 
 
-def _phantom(slab: Slab) -> PhantomTruth:
+def phantom_truth(slab: Slab) -> PhantomTruth:
+    """A phantom as it lies."""
     hz = slab.half[2]
     rods = tuple(
         RodTruth(

@@ -99,6 +99,20 @@ QCT_3D_PLUS = PhantomModel(
 )
 """Three rods of hydroxyapatite at certificate densities; dimensions assumed."""
 
+MINDWAYS_QA = PhantomModel(
+    id="mindways-qa-4408",
+    model="Mindways Model 3 QA",
+    serial="4408",
+    material="K2HPO4",
+    rods=_mindways(
+        ("A", 58.88, 1103.57),
+        ("B", -53.40, 1056.95),
+        ("C", 157.05, 1119.52),
+        ("D", 157.13, 1120.10),
+    ),
+)
+"""Four rods; measured on top of a calibration phantom, never a calibration itself."""
+
 MODELS = {model.id: model for model in (MINDWAYS_5, HA_3, HA_4_POINT, BMAS200, QCT_3D_PLUS)}
 
 

@@ -27,9 +27,9 @@ from node.dicom import read, scan
 from node.domain.settings import VoiShape
 from node.domain.spine import LEVELS, Frame, LevelAssignment, SpineMap, Vertebra, VertebraSeed
 from node.domain.volume import Volume
-from node.imaging import density
 from node.imaging.morphometry import deformities
 from node.imaging.spine.bodies import delineate
+from node.imaging.voi import sample
 from node.synthetic.spec import Fracture, TorsoSpec
 from node.synthetic.torso import make
 from tests import shared_data
@@ -218,7 +218,7 @@ def measure(case: Case, rng: np.random.Generator) -> tuple[list[Row], float]:
     """Delineate and measure all vertebrae; returns a row for each whole one, and the processor's seconds."""
     start = time.process_time()
     vertebrae = deformities(delineate(case.volume, seeds(case, rng)))
-    vois = [density.sample(case.volume, vertebra, VoiShape()) for vertebra in vertebrae]
+    vois = [sample(case.volume, vertebra, VoiShape()) for vertebra in vertebrae]
     seconds = time.process_time() - start
     rows = []
     for known, vertebra, voi in zip(case.vertebrae, vertebrae, vois, strict=True):

@@ -26,7 +26,7 @@ import psutil
 
 from node import app, report
 from node.dicom import read
-from node.imaging import body, calibration, density, morphometry, phantom, reformat, spine
+from node.imaging import body, calibration, morphometry, phantom, reformat, spine, voi
 from node.synthetic import dicom, torso
 from node.synthetic.presets import presets
 from tests import running
@@ -47,7 +47,7 @@ STAGES: tuple[tuple[ModuleType, str], ...] = (
     (spine, "locate"),
     (spine, "delineate"),
     (morphometry, "deformities"),
-    (density, "sample"),
+    (voi, "sample"),
     (reformat, "sagittal"),
     (report, "previews"),
     (report, "write"),

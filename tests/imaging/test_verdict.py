@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from datetime import date
+
 import numpy as np
 import pytest
 
-from node.domain.findings import BoneDensity, Caution
-from node.domain.instance import InstanceHeader
-from node.domain.phantom import Calibration, PhantomFit, PhantomModel, RodModel, RodReading
+from node.domain.findings import BoneDensity, Caution, Effect
+from node.domain.phantom import Material, PhantomFit, PhantomModel, RodModel, RodReading
+from node.domain.quality import CrossCalibration, ScannerKey
 from node.domain.settings import CategoryLimits, LevelLimits
 from node.domain.spine import Frame, LevelAssignment, Vertebra, Voi
 from node.domain.volume import Mask
-from node.errors import LevelsAmbiguous, LevelsOutsideScan, PhantomOutOfField, VertebraNotMeasurable
+from node.errors import Confounded, LevelsAmbiguous, LevelsOutsideScan, PhantomOutOfField, VertebraNotMeasurable
 from node.imaging import verdict
 
 EMPTY = Mask((0, 0, 0), np.zeros((0, 0, 0), dtype=bool))
@@ -29,14 +31,6 @@ def voi(z_mm: float = 0.0, exclusion: str | None = None) -> Voi:
 
 def assigned(confidence: float, lumbar_target_chance: float = 1.0) -> LevelAssignment:
     return LevelAssignment((), "agree", 12, confidence, lumbar_target_chance)
-
-
-def header(**values: object) -> InstanceHeader:
-    return InstanceHeader("1.1", "1.2", "1.3", "1.4", "1.5", **values)  # type: ignore[arg-type]
-
-
-def calibration(material: str = "K2HPO4") -> Calibration:
-    return Calibration(material, 1.4, 0.0, np.eye(2), 1.0, 0.1, ())  # type: ignore[arg-type]
 
 
 def fit(z_low: float, z_high: float) -> PhantomFit:
@@ -109,29 +103,42 @@ def test_both_ends_of_80_to_120_are_low_bone_mass(vbmd: float, category: str) ->
     assert verdict.categorise(vbmd, (), LIMITS) == category
 
 
-@pytest.mark.parametrize("code", sorted(verdict.WITHHOLDING_CAUTIONS))
-def test_a_category_is_withheld_where_its_limits_are_not_valid(code: str) -> None:
-    assert verdict.categorise(70.0, (Caution(code, ""),), LIMITS) == "not-classified"
+@pytest.mark.parametrize(("effect", "category"), [("warn", "osteoporosis"), ("withhold", "not-classified")])
+def test_a_category_is_withheld_where_its_limits_are_not_valid(effect: Effect, category: str) -> None:
+    assert verdict.categorise(70.0, (Caution("contrast", "", effect),), LIMITS) == category
 
 
 @pytest.mark.parametrize(
-    ("values", "material", "levels", "code"),
-    [
-        ({"contrast_bolus_agent": "iohexol"}, "K2HPO4", ("L1", "L2"), "contrast"),
-        ({"kvp": 100.0}, "K2HPO4", ("L1", "L2"), "kvp"),
-        ({"slice_thickness_mm": 5.0}, "K2HPO4", ("L1", "L2"), "thick-slices"),
-        ({}, "CaHA", ("L1", "L2"), "uncalibrated-unit"),
-        ({}, "K2HPO4", ("L1",), "single-level"),
-    ],
+    ("material", "levels", "code"),
+    [("CaHA", ("L1", "L2"), "uncalibrated-unit"), ("K2HPO4", ("L1",), "single-level")],
 )
-def test_each_confounder_is_named(values: dict[str, object], material: str, levels: tuple[str, ...], code: str) -> None:
-    found = verdict.cautions(header(**values), calibration(material), levels, LIMITS)
-    assert [caution.code for caution in found] == [code]
+def test_a_category_needs_its_material_and_two_vertebrae(
+    material: Material, levels: tuple[str, ...], code: str
+) -> None:
+    found = verdict.result_cautions(material, levels, LIMITS)
+    assert [(caution.code, caution.effect) for caution in found] == [(code, "withhold")]
 
 
-def test_an_ordinary_scan_has_no_caution() -> None:
-    ordinary = header(kvp=120.0, slice_thickness_mm=1.0)
-    assert verdict.cautions(ordinary, calibration(), ("L1", "L2"), LIMITS) == ()
+def test_an_ordinary_result_has_no_caution() -> None:
+    assert verdict.result_cautions("K2HPO4", ("L1", "L2"), LIMITS) == ()
+
+
+def test_a_cross_calibrated_result_is_classified_and_says_how() -> None:
+    key = ScannerKey("70001", 120.0, "standard")
+    used = CrossCalibration(key, "CaHA", 0.9, 1.0, 2.0, date(2026, 1, 1), date(2027, 1, 1), "ESP 145")
+    (caution,) = verdict.result_cautions("CaHA", ("L1", "L2"), LIMITS, used)
+    assert (caution.code, caution.effect, "2027-01-01" in caution.message) == ("cross-calibrated", "warn", True)
+
+
+def test_what_the_configuration_refuses_is_refused_by_name() -> None:
+    found = (Caution("kvp", "80 kV.", "warn"), Caution("contrast", "Contrast medium.", "refuse"))
+    with pytest.raises(Confounded, match="Contrast medium") as refused:
+        verdict.require_permitted(found)
+    assert refused.value.evidence == {"confounders": ["contrast"]}
+
+
+def test_what_is_only_warned_of_is_permitted() -> None:
+    verdict.require_permitted((Caution("kvp", "80 kV.", "withhold"),))
 
 
 def test_ways_of_counting_that_contradict_each_other_need_more_confidence() -> None:

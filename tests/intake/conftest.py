@@ -49,6 +49,11 @@ class OpenDoors:
         self._doors.append(Door(receiver, ledger, folder / "spool", stream))
         return self._doors[-1]
 
+    def again(self, door: Door) -> None:
+        """Start a door anew that was stopped, with the settings it had."""
+        door.receiver = Receiver(door.receiver._settings, door.ledger)
+        door.receiver.start()
+
     def close(self) -> None:
         for door in self._doors:
             door.receiver.stop()

@@ -13,16 +13,14 @@ from tests.workflow.house import wait_until
 
 def test_every_association_gets_the_waiting_socket(door: Door) -> None:
     with association(door):
-        server = door.receiver._server
-        assert server is not None
+        server = door.receiver._servers[0]
         (accepted,) = server.active_associations
         assert isinstance(accepted.dul.socket, WakefulSocket)
 
 
 def test_idle_associations_cost_next_to_nothing(door: Door) -> None:
     with association(door), association(door), association(door):
-        server = door.receiver._server
-        assert server is not None
+        server = door.receiver._servers[0]
         threads = [thread for link in server.active_associations for thread in (link, link.dul)]
         before = [_cpu_s(thread.native_id) for thread in threads]
         time.sleep(2.0)
@@ -49,8 +47,7 @@ def test_ended_associations_leave_no_open_files(door: Door) -> None:
 def _short_association(door: Door) -> None:
     with association(door) as link:
         link.send_c_echo()
-    server = door.receiver._server
-    assert server is not None
+    server = door.receiver._servers[0]
     wait_until(lambda: not server.active_associations, 10)
 
 

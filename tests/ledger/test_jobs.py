@@ -103,7 +103,7 @@ def test_a_planned_job_of_an_outdated_set_is_not_started(ledger: Ledger) -> None
 
 def test_a_changed_set_is_measured_again_and_names_its_predecessor(ledger: Ledger) -> None:
     receive(ledger)
-    first = measure(ledger)
+    first = measure(ledger, destinations=())
     receive(ledger, 1, first=3)
     second = plan(ledger)
     assert second != first

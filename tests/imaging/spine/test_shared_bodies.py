@@ -11,9 +11,9 @@ from node.dicom import read, scan
 from node.domain.settings import VoiShape
 from node.domain.spine import Frame, LevelAssignment, SpineMap, Vertebra, VertebraSeed
 from node.domain.volume import Volume
-from node.imaging import density
 from node.imaging.morphometry import deformities
 from node.imaging.spine.bodies import delineate
+from node.imaging.voi import sample
 from tests import shared_data
 from tests.benchmarks import bodies_accuracy
 
@@ -73,7 +73,7 @@ def abdomen(tmp_path_factory: pytest.TempPathFactory) -> tuple[Volume, tuple[Ver
 def test_real_spongiosa_reads_within_the_band_read_by_eye(abdomen: tuple[Volume, tuple[Vertebra, ...]]) -> None:
     volume, vertebrae = abdomen
     for vertebra in vertebrae:
-        voi = density.sample(volume, vertebra, VoiShape())
+        voi = sample(volume, vertebra, VoiShape())
         point, hu = READ_BY_EYE[vertebra.level]
         assert voi.hu_mean == pytest.approx(hu, abs=15.0)
         assert np.linalg.norm(np.array(voi.centre_lps_mm) - np.array(point)) < 6.0

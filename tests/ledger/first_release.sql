@@ -1,0 +1,20 @@
+-- The ledger's tables as of the first release, for SQLite: what an upgrade starts from.
+CREATE TABLE about ( schema_version INTEGER NOT NULL );
+CREATE TABLE events ( id INTEGER NOT NULL, at FLOAT NOT NULL, series_key VARCHAR(16), kind VARCHAR(48) NOT NULL, detail JSON NOT NULL, PRIMARY KEY (id) );
+CREATE INDEX ix_events_series_key ON events (series_key);
+CREATE TABLE studies ( study_key VARCHAR(16) NOT NULL, study_instance_uid VARCHAR(64) NOT NULL, first_received_at FLOAT NOT NULL, last_received_at FLOAT NOT NULL, revision INTEGER NOT NULL, undecided BOOLEAN NOT NULL, PRIMARY KEY (study_key) );
+CREATE INDEX studies_by_quiet ON studies (undecided, last_received_at);
+CREATE TABLE series ( series_key VARCHAR(16) NOT NULL, study_key VARCHAR(16) NOT NULL, series_instance_uid VARCHAR(64) NOT NULL, sender VARCHAR(16), sender_host VARCHAR(64), modality VARCHAR(64), description VARCHAR(256), instances INTEGER NOT NULL, first_received_at FLOAT NOT NULL, last_received_at FLOAT NOT NULL, state VARCHAR(16) NOT NULL, reason VARCHAR(64) NOT NULL, message TEXT NOT NULL, state_since FLOAT NOT NULL, rule VARCHAR(128), job_id VARCHAR(64), PRIMARY KEY (series_key), FOREIGN KEY(study_key) REFERENCES studies (study_key) );
+CREATE INDEX ix_series_state ON series (state);
+CREATE INDEX ix_series_study_key ON series (study_key);
+CREATE TABLE decisions ( id INTEGER NOT NULL, series_key VARCHAR(16) NOT NULL, decided_at FLOAT NOT NULL, config_version VARCHAR(64) NOT NULL, instance_set VARCHAR(64) NOT NULL, action VARCHAR(16) NOT NULL, rule VARCHAR(128), reason VARCHAR(64) NOT NULL, message TEXT NOT NULL, verdicts JSON NOT NULL, PRIMARY KEY (id), FOREIGN KEY(series_key) REFERENCES series (series_key) );
+CREATE INDEX ix_decisions_series_key ON decisions (series_key);
+CREATE TABLE instances ( id INTEGER NOT NULL, series_key VARCHAR(16) NOT NULL, sop_instance_uid VARCHAR(64) NOT NULL, digest VARCHAR(64) NOT NULL, variant BOOLEAN NOT NULL, path TEXT NOT NULL, size_bytes BIGINT NOT NULL, header JSON NOT NULL, sender VARCHAR(16), sender_host VARCHAR(64), received_at FLOAT NOT NULL, PRIMARY KEY (id), UNIQUE (sop_instance_uid, digest), FOREIGN KEY(series_key) REFERENCES series (series_key) );
+CREATE INDEX ix_instances_series_key ON instances (series_key);
+CREATE TABLE jobs ( job_id VARCHAR(64) NOT NULL, series_key VARCHAR(16) NOT NULL, instance_set VARCHAR(64) NOT NULL, instance_ids JSON NOT NULL, config_version VARCHAR(64) NOT NULL, rule VARCHAR(128) NOT NULL, document JSON NOT NULL, destinations JSON NOT NULL, predecessor VARCHAR(64), state VARCHAR(16) NOT NULL, starts INTEGER NOT NULL, planned_at FLOAT NOT NULL, started_at FLOAT, finished_at FLOAT, refusal_reason VARCHAR(64), refusal_message TEXT, result JSON, previews JSON, PRIMARY KEY (job_id), FOREIGN KEY(series_key) REFERENCES series (series_key) );
+CREATE INDEX ix_jobs_series_key ON jobs (series_key);
+CREATE INDEX ix_jobs_state ON jobs (state);
+CREATE TABLE outputs ( job_id VARCHAR(64) NOT NULL, sop_instance_uid VARCHAR(64) NOT NULL, sop_class_uid VARCHAR(64) NOT NULL, path TEXT NOT NULL, kind VARCHAR(16) NOT NULL, "order" INTEGER NOT NULL, PRIMARY KEY (job_id, sop_instance_uid), FOREIGN KEY(job_id) REFERENCES jobs (job_id) );
+CREATE TABLE deliveries ( job_id VARCHAR(64) NOT NULL, destination VARCHAR(64) NOT NULL, sop_instance_uid VARCHAR(64) NOT NULL, state VARCHAR(24) NOT NULL, attempts INTEGER NOT NULL, refusals INTEGER NOT NULL, created_at FLOAT NOT NULL, next_attempt_at FLOAT NOT NULL, last_attempt_at FLOAT, last_status INTEGER, last_error TEXT, PRIMARY KEY (job_id, destination, sop_instance_uid), FOREIGN KEY(job_id, sop_instance_uid) REFERENCES outputs (job_id, sop_instance_uid) );
+CREATE INDEX deliveries_due ON deliveries (destination, state, next_attempt_at);
+INSERT INTO about (schema_version) VALUES (1);
