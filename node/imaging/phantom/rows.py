@@ -51,6 +51,14 @@ class RodRow:
     """Where the rods are seen."""
     patch: Patch
 
+    @property
+    def may_have_more_rods(self) -> bool:
+        """Whether the scan field ends so near an outer rod that the next one may lie outside it."""
+        s = [rod.s_mm for rod in self.rods]
+        pitch = float(np.median(np.diff(s))) if len(s) > 1 else MAX_GAP_MM
+        shown = (s[0] - self.slab.s_mm[0], self.slab.s_mm[1] - s[-1])
+        return any(cut and room < pitch + self.radius_mm for cut, room in zip(self.slab.cut, shown, strict=True))
+
 
 def find_rows(volume: Volume) -> tuple[RodRow, ...]:
     """Return every row of two or more parallel rods in a common slab, the one with most rods first."""
