@@ -3,9 +3,9 @@
     python -m tests.benchmarks.phantom_accuracy [--cases 240] [--first 1000] [--jobs 2] [--markdown FILE]
 
 Each scan (``phantom_cases.case``) shows a trunk of 60 to 280 mm with one of the shipped phantoms, with none, or with
-one that a physicist would not use, and other things on the couch. The error of rods is that of the mean over the rod. The
-error of vBMD is that of the calibration alone: true 50, 100 and 150 mg/cm³ are turned into HU by the true line at the
-height of a vertebra and back by the line that was fitted there.
+one that a physicist would not use, and other things on the couch. The error of rods is that of the mean over the rod.
+The error of vBMD is that of the calibration alone: true 50, 100 and 150 mg/cm³ are turned into HU by the true line at
+the height of a vertebra and back by the line that was fitted there.
 """
 
 from __future__ import annotations

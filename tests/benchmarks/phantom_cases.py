@@ -1,4 +1,4 @@
-"""Random scans with a calibration phantom, or with what may be taken for one, and what a physicist would say of them."""
+"""Random scans with a calibration phantom or with what may be taken for one, and what a physicist would say of them."""
 
 from __future__ import annotations
 

@@ -20,6 +20,7 @@ def confidence(way: Candidate, others: list[Candidate]) -> float:
     seen = 0.6 + 0.4 * sum(way.seen) / len(way.seen)
     faces = (0.8, 0.9, 1.0)[way.row.slab.flat_faces]
     scatter = float(np.exp(-way.line.rms_residual_hu / 25.0))
+    seen *= 0.85 if way.row.lone else 1.0
     standards = 0.9 if len(way.line.residuals_hu) == 2 else 1.0
     length = min(1.0, 0.7 + 0.3 * _length_mm(way) / _SURE_LENGTH_MM)
     lead = min((_lead_hu(way, other) for other in others), default=_CLEAR_HU)
@@ -36,6 +37,8 @@ def story(way: Candidate, others: list[Candidate]) -> str:
         f"{row.slab.flat_faces} of 2 faces straight, over {_length_mm(way):.0f} mm"
         f"{', in mirrored order' if way.mirrored else ''}"
     )
+    if row.lone:
+        said += "; only one differs from the slab, the other is read where it must lie in it"
     if unseen:
         said += f"; {', '.join(unseen)} placed by the pitch of the others"
     said += (

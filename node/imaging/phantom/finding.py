@@ -77,6 +77,7 @@ def _refusal(
     real = [row for row in rows if is_phantom(row)]
     if any(row.slab.out_of_field for row in real):
         return PhantomOutOfField("The scan field cuts a phantom's slab; not all rods are seen.", _seen(volume, real))
+    real = [row for row in real if not row.lone]
     if real:
         return PhantomUnknown(
             f"A phantom with {len(real[0].rods)} rods was seen, but none of those configured fits it.",

@@ -12,7 +12,8 @@ from node.domain.phantom import PhantomModel, RodModel
 from node.domain.settings import CalibrationLimits
 from node.imaging.line import Line, fit_line, judge, physical_sigma_ct
 from node.imaging.phantom.discs import Floats
-from node.imaging.phantom.rows import MIN_PITCH_MM, RodRow
+from node.imaging.phantom.grouping import MIN_PITCH_MM
+from node.imaging.phantom.rows import RodRow
 
 LOOSE = CalibrationLimits(
     min_r_squared=0.98, max_abs_beta_ct_hu=40.0, max_rms_residual_hu=20.0, min_sigma_ct=0.8, max_sigma_ct=2.8
@@ -100,7 +101,7 @@ def _fitted(way: Candidate) -> tuple[list[RodModel], Floats]:
 
 def _ways(row: RodRow, model: PhantomModel, limits: CalibrationLimits, kvp: float | None) -> Iterator[Candidate]:
     count, seen = len(model.rods), len(row.rods)
-    if seen > count or not _radius_fits(row, model):
+    if seen > count or seen < 2 or not _radius_fits(row, model) or (row.lone and count != 2):
         return
     s_seen = np.array([rod.s_mm for rod in row.rods])
     for mirrored in (False, True):
