@@ -365,8 +365,10 @@ PHANTOM = table(
         slab_length_mm=Positive | None,
         base_density_mg_cm3=Density | None,
         certificate_date=Text | None,
+        tolerance_mm=Positive | None,
     ),
     {"serial": (Text | None, None)},
+    {"geometry": (Literal["published", "partly published", "measured", "not published"] | None, None)},
     {"source": (Text | None, None), "note": (Annotated[str, Field(max_length=2000)] | None, None)},
 )
-"""``phantoms/<id>.toml``; ``source`` and ``note`` are for the reader of the file."""
+"""``phantoms/<id>.toml``; ``geometry``, ``source`` and ``note`` are for the reader of the file."""
