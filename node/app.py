@@ -13,7 +13,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from node import assurance, log, pipeline, report, routing
+from node import assurance, log, pipeline, report, routing, segmenters
 from node.config import Config, Rule
 from node.delivery import Deliverer
 from node.dicom import geometry, scan
@@ -21,7 +21,7 @@ from node.domain.decision import Decision
 from node.domain.instance import Series
 from node.domain.job import MeasureJob, MeasureOutcome, Provenance
 from node.domain.quality import QualityRecord
-from node.errors import MeasurementFailed, StudyRefused
+from node.errors import ConfigError, MeasurementFailed, Problem, StudyRefused
 from node.intake import Assembly, Plan, Receiver, Routes
 from node.ledger import Ledger
 from node.standing import Standing
@@ -33,6 +33,15 @@ _log = log.get(__name__)
 def software_version() -> str:
     """Return the version of the installed distribution."""
     return metadata.version("vbmd-node")
+
+
+def require_engines(config: Config) -> None:
+    """Raise ``ConfigError`` when an engine that the configuration asks for cannot be used on this machine."""
+    missing = segmenters.problems(config.measurement.segmenter)
+    if missing:
+        raise ConfigError(
+            tuple(Problem(str(config.file), "segmenter", f"{name}: {why}") for name, why in missing.items())
+        )
 
 
 def routes(config: Config, record: assurance.Records = assurance.no_record) -> Routes:
@@ -163,6 +172,7 @@ def serve(config: Config, started: Callable[[Node], None] | None = None) -> None
     done = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: done.set())
+    require_engines(config)
     node = Node(config)
     node.start()
     try:
@@ -196,6 +206,7 @@ def measure_offline(paths: Iterable[Path], config: Config, out_dir: Path) -> Ite
 
     Files go to a folder below ``out_dir`` for each series; what is not measured is yielded with its reason first.
     """
+    require_engines(config)
     with tempfile.TemporaryDirectory(prefix="vbmd-node-") as scratch:
         found, skipped = scan.collect(paths, Path(scratch))
         yield from (Ignored(one.name, None, one.message) for one in skipped)

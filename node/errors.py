@@ -11,6 +11,7 @@
     │   ├── Confounded         the configuration refuses scans of this kind (contrast medium, noise, tube voltage)
     │   ├── QaScan             no patient but a QA phantom: measured for the scanner's record
     │   └── MeasurementFailed  the measurement crashed or ran out of time or memory
+    ├── SegmenterFailed        an engine beside the built-in one is missing, ran out of time, or gave nonsense
     ├── ReportInvalid          what we wrote could not be read back: our bug
     └── DeliveryFailed         the destination did not take it now: try again later
 """
@@ -165,6 +166,10 @@ class MeasurementFailed(StudyRefused):
     """The measurement crashed, or ran out of its time or memory, as often as is allowed."""
 
     reason = "measurement-failed"
+
+
+class SegmenterFailed(NodeError):
+    """A learned engine cannot be asked (not installed, no weights), did not answer in time, or not in its own terms."""
 
 
 class ReportInvalid(NodeError):

@@ -6,7 +6,7 @@ import json
 from dataclasses import replace
 from pathlib import Path
 
-from node import report, scan_record
+from node import report, scan_record, segmenters
 from node.dicom import read
 from node.domain.findings import Converted, Findings, Refusal
 from node.domain.instance import InstanceHeader
@@ -90,14 +90,14 @@ def measure(
     circumstances = Circumstances(header, kernel, quality or Quality())
     scene = body.separate(volume, header.patient_position)
     reference = standard.establish(volume, scene, phantoms, settings, circumstances)
-    column = spine.locate(volume, scene)
+    column, doubts = segmenters.find(volume, scene, settings.segmenter)
     vertebrae = morphometry.deformities(spine.delineate(volume, column))
     noise = voi_error.reference(volume, reference.fit) if reference.fit else None
     vois = {v.level: voi.sample(volume, v, settings.voi, noise) for v in vertebrae if v.complete}
     found = Findings(
         header=header,
         refusal=None,
-        cautions=(),
+        cautions=doubts,
         phantom=reference.fit,
         calibration=reference.calibration,
         vertebrae=vertebrae,
@@ -108,7 +108,10 @@ def measure(
         mean_expanded_uncertainty_mg_cm3=None,
         mean_levels=(),
         category="not-classified",
-        reformats=(reformat.sagittal(volume, column),),
+        reformats=(reformat.sagittal(volume, vertebrae, settings.reformat, header.slice_thickness_mm),),
+        curved=reformat.curved(volume, vertebrae, settings.reformat, header.slice_thickness_mm)
+        if settings.reformat.curved
+        else (),
     )
     seen = confounders.find(volume, scene, vertebrae, vois, settings, circumstances)
     return _judge(found, reference, column, settings, circumstances, seen)

@@ -381,3 +381,43 @@ def test_rules_and_scanners_survive_json(tmp_path: Path) -> None:
     assert Rule.model_validate(again) == rule
     assert Scanner.model_fields.keys() == {"name", "when", "phantoms"}
     assert PHANTOM.model_fields["rods"].is_required()
+
+
+MODEL = '[[models]]\nname = "net"\nfile = "net.onnx"\nspacing_mm = [3, 3, 3]\nlabels = { 1 = "L1" }\n'
+
+
+def test_a_model_of_the_site_reaches_the_segmenter(tmp_path: Path) -> None:
+    config = loaded(tmp_path, '[segmenter]\nbeside = ["net"]\n' + MODEL)
+    (model,) = config.measurement.segmenter.models
+    assert (model.name, model.file, model.labels) == ("net", str(tmp_path / "net.onnx"), {"1": "L1"})
+
+
+def test_the_content_of_a_model_is_part_of_the_digest(tmp_path: Path) -> None:
+    before = loaded(tmp_path, MODEL).digest
+    (tmp_path / "net.onnx").write_bytes(b"weights")
+    assert loaded(tmp_path, MODEL).digest != before
+
+
+@pytest.mark.parametrize(
+    ("text", "key", "words"),
+    [
+        ('[segmenter]\nuse = "totalsegmenter"\n', "segmenter.use", 'Did you mean "totalsegmentator"?'),
+        ('[segmenter]\nbeside = ["builtin"]\n', "segmenter.beside", "second opinion on itself"),
+        (
+            '[segmenter.totalsegmentator]\ntasks = ["vertebrae_body"]\n',
+            "segmenter.totalsegmentator.tasks",
+            "no task names",
+        ),
+        (MODEL.replace('"L1"', '"liver"'), "models[0].labels", '"liver" is nothing that is known'),
+        (MODEL.replace('"L1"', '"sacrum"'), "models[0].labels", "no vertebra is named"),
+        (MODEL + 'orientation = "LRS"\n', "models[0].orientation", "no orientation"),
+        (MODEL + "window_hu = [100, -100]\n", "models[0].window_hu", "lower end"),
+        (MODEL.replace('"net"', '"builtin"'), "models[0].name", "an engine of the node itself"),
+    ],
+)
+def test_engines_are_checked(tmp_path: Path, text: str, key: str, words: str) -> None:
+    with pytest.raises(ConfigError) as found:
+        loaded(tmp_path, text)
+    (problem,) = found.value.problems
+    assert problem.key == key
+    assert words in str(problem)

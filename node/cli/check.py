@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from node import standing
+from node import app, standing
 from node.cli.console import cli, out
 
 
@@ -15,6 +15,7 @@ from node.cli.console import cli, out
 def check(path: Annotated[Path | None, typer.Argument(help="Configuration file or its folder.")] = None) -> None:
     """Validate a configuration: every problem with file, key and remedy."""
     checked = standing.read(path)
+    app.require_engines(checked)
     out.print(f"{checked.file}: good.", markup=False)
     out.print(
         f"  listens as {checked.receiver.ae_title} on {checked.receiver.bind}:{checked.receiver.port}", markup=False

@@ -41,6 +41,8 @@ def everything(
         _tls(tables, arrays),
         _destinations(tables["node"], arrays["destinations"]),
         _limits(tables),
+        _images(tables["reformat"]),
+        _engines(tables["segmenter"], raw, arrays["models"]),
         _unreachable("scanners", arrays["scanners"]),
         _unreachable("rules", arrays["rules"]),
     )
@@ -197,3 +199,30 @@ def _takes_all_of(earlier: Table, later: Table) -> bool:
         wider = earlier.max_slice_thickness_mm >= later.max_slice_thickness_mm
         return wider and earlier.allow_derived >= later.allow_derived and earlier.priority >= later.priority
     return True
+
+
+def _images(reformat: Any) -> Found:
+    if reformat.least_images > reformat.most_images:
+        yield "reformat.least_images", "is more than most_images.", "Make it smaller."
+    if reformat.curved_images % 2 == 0:
+        yield "reformat.curved_images", "must be odd: one image in the middle, as many at either side.", "Add one."
+
+
+def _engines(segmenter: Any, raw: Mapping[str, Any], models: Rows) -> Found:
+    """Engines must exist, and some task of TotalSegmentator must name vertebrae."""
+    own = ("builtin", "totalsegmentator")
+    known = {*own, *(str(row.get("name")) for _, row in _rows(raw, "models"))}
+    for index, row in _rows(raw, "models"):
+        if row.get("name") in own:
+            yield f"models[{index}].name", f'"{row["name"]}" is an engine of the node itself.', "Choose another name."
+    for key, names in (("use", (segmenter.use,)), ("beside", segmenter.beside)):
+        for name in names:
+            if name not in known:
+                yield f"segmenter.{key}", f'there is no engine "{name}".', suggestion(name, known)
+    if segmenter.use in segmenter.beside or len(set(segmenter.beside)) < len(segmenter.beside):
+        yield "segmenter.beside", "an engine cannot give a second opinion on itself.", "Name each engine once."
+    if set(segmenter.totalsegmentator.tasks) == {"vertebrae_body"}:
+        yield "segmenter.totalsegmentator.tasks", "no task names vertebrae.", "Add total or vertebrae_pp."
+    for index, model in models:
+        if model.window_hu[0] >= model.window_hu[1]:
+            yield f"models[{index}].window_hu", "the lower end is not below the upper.", "Give [lower, upper]."

@@ -7,7 +7,7 @@ import json
 import os
 import re
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -28,11 +28,15 @@ from node.domain.settings import (
     Destination,
     LevelLimits,
     MeasurementSettings,
+    OnnxModel,
     QualitySettings,
     ReceiverSettings,
+    ReformatSettings,
     RetryPolicy,
+    SegmenterSettings,
     Sender,
     TlsSettings,
+    TotalSegmentatorSettings,
     UncertaintySettings,
     VoiShape,
     WorkSettings,
@@ -237,7 +241,7 @@ def _config(
     receiver = {key: node[key] for key in ReceiverSettings.__dataclass_fields__ if key in node and key != "spool"}
     return Config(
         file=file,
-        digest=_digest(tables, arrays, phantoms, templates),
+        digest=_digest(tables, arrays, phantoms, templates, file.parent),
         state=state,
         database=environment.get(DATABASE_VARIABLE) or node["database"] or _sqlite(state),
         receiver=ReceiverSettings(
@@ -255,6 +259,8 @@ def _config(
             category=CategoryLimits(**tables["category"].model_dump()),
             uncertainty=UncertaintySettings(**tables["uncertainty"].model_dump()),
             confounders=ConfounderPolicies(**tables["confounders"].model_dump()),
+            reformat=ReformatSettings(**tables["reformat"].model_dump()),
+            segmenter=_segmenter(tables["segmenter"], arrays["models"], file.parent),
         ),
         destinations=tuple(_destination(row) for row in arrays["destinations"]),
         scanners=tuple(arrays["scanners"]),
@@ -279,6 +285,27 @@ def _destination(row: Table) -> Destination:
     return Destination(**(values | {"retry": RetryPolicy(**values["retry"])}))
 
 
+def _segmenter(row: Table, models: Sequence[Table], folder: Path) -> SegmenterSettings:
+    values = row.model_dump()
+    installed = values.pop("totalsegmentator")
+    if installed["weights"]:
+        installed["weights"] = str(_path(installed["weights"], folder))
+    described = [model.model_dump() for model in models]
+    return SegmenterSettings(
+        **values,
+        totalsegmentator=TotalSegmentatorSettings(**installed),
+        models=tuple(OnnxModel(**one | {"file": str(_path(one["file"], folder))}) for one in described),
+    )
+
+
+def _file_digest(file: Path) -> str | None:
+    """Of a model; a missing one is named by ``check`` and at the start."""
+    if not file.is_file():
+        return None
+    with file.open("rb") as opened:
+        return hashlib.file_digest(opened, "sha256").hexdigest()
+
+
 def _path(text: str, base: Path) -> Path:
     """Relative paths start at ``base``; ``~`` is the home folder."""
     return base / Path(text).expanduser()
@@ -289,6 +316,7 @@ def _digest(
     arrays: Mapping[str, list[Any]],
     phantoms: Mapping[str, PhantomModel],
     templates: Mapping[str, Path],
+    folder: Path,
 ) -> str:
     used = {row.template for row in arrays["rules"]}
     content = {
@@ -296,5 +324,6 @@ def _digest(
         "arrays": {name: [row.model_dump() for row in rows] for name, rows in arrays.items()},
         "phantoms": {name: asdict(phantom) for name, phantom in phantoms.items()},
         "templates": {name: hashlib.sha256(templates[name].read_bytes()).hexdigest() for name in used},
+        "models": {row.name: _file_digest(_path(row.file, folder)) for row in arrays["models"]},
     }
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()

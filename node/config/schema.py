@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import ipaddress
-from typing import Annotated
+import re
+from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field
 
@@ -11,6 +12,7 @@ from node.config.rules import Rule, Scanner
 from node.config.tables import (
     AeTitle,
     Fraction,
+    NotEmpty,
     NotNegative,
     Port,
     Positive,
@@ -29,11 +31,15 @@ from node.domain.settings import (
     ConfounderPolicies,
     Destination,
     LevelLimits,
+    OnnxModel,
     QualitySettings,
     ReceiverSettings,
+    ReformatSettings,
     RetryPolicy,
+    SegmenterSettings,
     Sender,
     TlsSettings,
+    TotalSegmentatorSettings,
     UncertaintySettings,
     VoiShape,
     WorkSettings,
@@ -74,6 +80,7 @@ def _level(value: str) -> str:
 Level = Annotated[str, AfterValidator(_level)]
 Levels = Annotated[tuple[Level, ...], Field(strict=False)]
 Density = Annotated[float, Field(ge=-1000, le=3000)]
+Side = Annotated[int, Field(ge=8, le=512)]
 
 
 NODE = table(
@@ -232,6 +239,78 @@ QUALITY = table(
     ),
 )
 
+
+def _orientation(value: str) -> str:
+    if len(value) != 3 or any(len(set(value) & set(pair)) != 1 for pair in ("LR", "AP", "SI")):
+        raise ValueError(f'"{value}" is no orientation: one letter for each axis, of L/R, A/P and S/I, as in SPL')
+    return value
+
+
+def _labelled(value: dict[str, str]) -> dict[str, str]:
+    for number, name in value.items():
+        if not number.isdecimal() or int(number) == 0:
+            raise ValueError(f'"{number}" is not a label: a whole number above 0')
+        if not re.fullmatch(r"(vertebrae_)?([CTL]\d{1,2}|S1|body)|sacrum|rib_(left|right)_\d{1,2}", name):
+            raise ValueError(f'"{name}" is nothing that is known: a vertebra (L1), body, sacrum or rib_left_12')
+    if not any(re.fullmatch(r"(vertebrae_)?[CTL]\d{1,2}", name) for name in value.values()):
+        raise ValueError("no vertebra is named")
+    return value
+
+
+REFORMAT = table(
+    "reformat",
+    fields_of(
+        ReformatSettings,
+        thickness_mm=Annotated[float, Field(ge=2, le=3)],
+        least_images=Annotated[int, Field(ge=7, le=15)],
+        most_images=Annotated[int, Field(ge=7, le=15)],
+        pixel_mm=Annotated[float, Field(ge=0.4, le=1)],
+        curved_images=Annotated[int, Field(ge=1, le=15)],
+    ),
+)
+
+Millimetres = Annotated[tuple[Positive, Positive, Positive], Field(strict=False)]
+Task = Literal["total", "vertebrae_pp", "vertebrae_pp_refined", "vertebrae_body"]
+TOTALSEGMENTATOR = table(
+    "totalsegmentator",
+    fields_of(
+        TotalSegmentatorSettings,
+        command=Text,
+        weights=Text | None,
+        tasks=Annotated[tuple[Task, ...], Field(strict=False), NotEmpty],
+        device=Annotated[str, Field(pattern=r"^(cpu|gpu(:\d+)?|mps)$")],
+    ),
+)
+SEGMENTER = table(
+    "segmenter",
+    fields_of(
+        SegmenterSettings,
+        omit=("totalsegmentator", "models"),
+        use=Slug,
+        beside=Strings,
+        timeout_s=Positive,
+        trust=Annotated[float, Field(gt=0.5, lt=1)],
+    ),
+    {"totalsegmentator": (TOTALSEGMENTATOR, TOTALSEGMENTATOR())},
+)
+MODEL = table(
+    "model",
+    fields_of(
+        OnnxModel,
+        name=Slug,
+        file=Text,
+        spacing_mm=Millimetres,
+        labels=Annotated[dict[str, str], AfterValidator(_labelled)],
+        orientation=Annotated[str, AfterValidator(_orientation)],
+        window_hu=Annotated[tuple[float, float], Field(strict=False)],
+        scale_hu=Positive,
+        patch=Annotated[tuple[Side, Side, Side], Field(strict=False)],
+        overlap=Annotated[float, Field(ge=0, le=0.9)],
+        input=Text | None,
+        output=Text | None,
+    ),
+)
+
 TABLES: dict[str, type[Table]] = {
     "node": NODE,
     "tls": TLS,
@@ -243,6 +322,8 @@ TABLES: dict[str, type[Table]] = {
     "uncertainty": UNCERTAINTY,
     "qa": QUALITY,
     "confounders": CONFOUNDERS,
+    "segmenter": SEGMENTER,
+    "reformat": REFORMAT,
 }
 """``[name]``: each may be left out."""
 ARRAYS: dict[str, type[Table]] = {
@@ -250,6 +331,7 @@ ARRAYS: dict[str, type[Table]] = {
     "destinations": DESTINATION,
     "scanners": Scanner,
     "rules": Rule,
+    "models": MODEL,
 }
 """``[[name]]``: any number of each, in order."""
 

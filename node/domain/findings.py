@@ -9,7 +9,7 @@ from typing import Literal
 from node.domain.instance import InstanceHeader
 from node.domain.phantom import Calibration, PhantomFit
 from node.domain.quality import CrossCalibration
-from node.domain.spine import LevelAssignment, Reformat, Vertebra, Voi
+from node.domain.spine import CurvedReformat, LevelAssignment, Reformat, Vertebra, Voi
 
 Category = Literal["normal", "low-bone-mass", "osteoporosis", "not-classified"]
 
@@ -92,3 +92,4 @@ class Findings:
     """The mean in K2HPO4 equivalents, where ``cross_calibration`` was used; it is then the one that is classified."""
     mean_native_estimate: Converted | None = None
     """With contrast medium, where the site asks for it: what the mean would be without (Toelly 2017), an estimate."""
+    curved: tuple[CurvedReformat, ...] = ()

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
@@ -137,6 +138,80 @@ class ConfounderPolicies:
 
 
 @dataclass(frozen=True, slots=True)
+class ReformatSettings:
+    """The sagittal images and the curved ones."""
+
+    thickness_mm: float = 2.5
+    """Slab that each image averages: thinner ones are noisy, thicker ones blur endplates."""
+    least_images: int = 9
+    most_images: int = 15
+    """Of the straight stack; a crooked column gets more, up to this many."""
+    pixel_mm: float = 0.9
+    """Isotropic; not coarser than 1 mm."""
+    curved: bool = True
+    """Images bent along the column, too: all vertebrae at once in scoliosis."""
+    curved_images: int = 5
+    """Of each: the middle of the bodies, and as many at either side."""
+
+
+@dataclass(frozen=True, slots=True)
+class TotalSegmentatorSettings:
+    """The public package ``totalsegmentator`` as this site has installed it."""
+
+    command: str = "TotalSegmentator"
+    """Program of that name beside the interpreter or on PATH, or its full path: it may live in an environment of its
+    own."""
+    weights: str | None = None
+    """Folder of the installed weights; ``None``: $TOTALSEG_WEIGHTS_PATH, else ~/.totalsegmentator/nnunet/results."""
+    tasks: tuple[str, ...] = ("total",)
+    """Run one after the other: total, vertebrae_pp, vertebrae_pp_refined (name), vertebrae_body (cuts bodies out)."""
+    fast: bool = True
+    """Of the task total: its model at 3 mm instead of 1.5 mm."""
+    device: str = "cpu"
+
+
+@dataclass(frozen=True, slots=True)
+class OnnxModel:
+    """One trained model in an ONNX file, and how it wants to be fed. Axes are those of its input tensor (D, H, W)."""
+
+    name: str
+    file: str
+    spacing_mm: tuple[float, float, float]
+    labels: Mapping[str, str]
+    """Label number → vertebra (L1), "sacrum", "body", "rib_left_12"; numbers that are not listed mean nothing."""
+    orientation: str = "SPL"
+    """Where each axis runs to, as one letter of L/R, A/P, S/I for each axis."""
+    window_hu: tuple[float, float] = (-1024.0, 1024.0)
+    """Attenuation is cut to this window first."""
+    offset_hu: float = 0.0
+    scale_hu: float = 1.0
+    """The model is fed (HU - offset) / scale."""
+    patch: tuple[int, int, int] = (128, 128, 128)
+    overlap: float = 0.5
+    """Of neighbouring patches, as a part of their size."""
+    input: str | None = None
+    """Name of the input tensor; ``None``: the model's only one."""
+    output: str | None = None
+    """Name of the output tensor: scores (1, labels, D, H, W), or labels (1, 1, D, H, W); ``None``: the only one."""
+
+
+@dataclass(frozen=True, slots=True)
+class SegmenterSettings:
+    """Which engine finds and names the vertebrae, and which others are asked for a second opinion."""
+
+    use: str = "builtin"
+    """builtin, totalsegmentator, or the name of an ONNX model."""
+    beside: tuple[str, ...] = ()
+    """Engines that run beside it; where they name a vertebra otherwise, its name becomes less sure."""
+    timeout_s: float = 180.0
+    """For each engine but the built-in one."""
+    trust: float = 0.9
+    """How often a learned engine is taken to name a vertebra rightly."""
+    totalsegmentator: TotalSegmentatorSettings = field(default_factory=TotalSegmentatorSettings)
+    models: tuple[OnnxModel, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class MeasurementSettings:
     """Everything that the measurement itself can be told."""
 
@@ -146,6 +221,8 @@ class MeasurementSettings:
     category: CategoryLimits = field(default_factory=CategoryLimits)
     uncertainty: UncertaintySettings = field(default_factory=UncertaintySettings)
     confounders: ConfounderPolicies = field(default_factory=ConfounderPolicies)
+    segmenter: SegmenterSettings = field(default_factory=SegmenterSettings)
+    reformat: ReformatSettings = field(default_factory=ReformatSettings)
 
 
 @dataclass(frozen=True, slots=True)

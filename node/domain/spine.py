@@ -36,7 +36,7 @@ class Frame:
 class Anchor:
     """One independent way in which levels were counted."""
 
-    name: Literal["ribs", "sacrum", "first-rib", "shape", "prior-study"]
+    name: Literal["ribs", "sacrum", "first-rib", "shape", "prior-study", "second-opinion"]
     level_of_first: str | None
     """What this anchor alone would call the uppermost vertebra found."""
     evidence: str
@@ -138,6 +138,10 @@ class Voi:
     """The part of ``standard_error_hu`` that is image noise."""
 
 
+RELIABLE_SLICE_MM = 3.0
+"""Reformats of thicker slices are not reliable for fractures."""
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Reformat:
     """A stack of parallel images through the volume, in patient coordinates."""
@@ -149,3 +153,45 @@ class Reformat:
     """(4, 4): (image, row, column, 1) → LPS mm."""
     thickness_mm: float
     """Thickness that each image averages."""
+    slice_mm: float = 0.0
+    """Thickness or spacing of the slices it was made from, whichever is larger; 0 where it is not known."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class CurvedReformat:
+    """Images bent along the vertebral column: no plane, so no position and orientation in the sense of DICOM.
+
+    Pixel (row, column) of the middle image shows the point
+    ``centres_lps_mm[row] + (first_mm + column * pixel_mm) * along_lps[row]``.
+    """
+
+    name: Literal["curved-sagittal", "curved-coronal"]
+    hu: NDArray[np.int16]
+    """(images, rows, columns), read-only; rows from head to foot."""
+    pixel_mm: float
+    """Along the columns, and along the column's curve down the rows."""
+    thickness_mm: float
+    """Thickness that each image averages, and distance between images."""
+    centres_lps_mm: NDArray[np.float64]
+    """(rows, 3): where the curve passes."""
+    along_lps: NDArray[np.float64]
+    """(rows, 3): unit vectors along the columns: toward the back, or toward the left."""
+    across_lps: NDArray[np.float64]
+    """(rows, 3): unit vectors from one image to the next: toward the left, or toward the back."""
+    first_mm: float
+    """Place of the first column from the curve; negative."""
+    slice_mm: float = 0.0
+
+    def lps_mm(self, row_column: NDArray[np.float64]) -> NDArray[np.float64]:
+        """(row, column) (..., 2), whole rows, of the middle image → LPS mm (..., 3)."""
+        row = np.asarray(row_column[..., 0], dtype=np.intp)
+        place = self.first_mm + np.asarray(row_column[..., 1], dtype=np.float64) * self.pixel_mm
+        points: NDArray[np.float64] = self.centres_lps_mm[row] + place[..., None] * self.along_lps[row]
+        return points
+
+    def pixel(self, lps_mm: NDArray[np.float64]) -> tuple[float, float]:
+        """(row, column) of the pixel of the middle image that is nearest to a point, seen along ``across``."""
+        offset = np.asarray(lps_mm, dtype=np.float64) - self.centres_lps_mm
+        down = np.cross(self.across_lps, self.along_lps)
+        row = int(np.argmin(np.abs(np.einsum("ra,ra->r", offset, down))))
+        return float(row), (float(offset[row] @ self.along_lps[row]) - self.first_mm) / self.pixel_mm

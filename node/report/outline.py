@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from node.domain.instance import Plane
+from node.domain.spine import CurvedReformat
 from node.domain.volume import Mask, Volume
 
 
@@ -39,6 +40,17 @@ class Raster:
         )
 
     @property
+    def pixel_mm(self) -> tuple[float, float]:
+        """Size of a pixel across and down."""
+        return float(np.linalg.norm(self.along_row_mm)), float(np.linalg.norm(self.along_column_mm))
+
+    def part(self, rows: slice, columns: slice) -> Raster:
+        """The plane of a crop of the image."""
+        origin = self.lps_mm(np.array([columns.start, rows.start], dtype=np.float64))
+        height, width = rows.stop - rows.start, columns.stop - columns.start
+        return Raster(origin, self.along_row_mm, self.along_column_mm, height, width)
+
+    @property
     def normal(self) -> NDArray[np.float64]:
         """(3,): unit vector across the plane."""
         cross = np.cross(self.along_row_mm, self.along_column_mm)
@@ -55,6 +67,53 @@ class Raster:
         return self.origin_lps_mm + column_row @ np.stack([self.along_row_mm, self.along_column_mm])
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Bent:
+    """The middle image of a curved reformat, or a crop of it, as something to draw on."""
+
+    reformat: CurvedReformat
+    first_row: int = 0
+    first_column: int = 0
+    shape: tuple[int, int] | None = None
+    """(rows, columns) of the crop; ``None``: all."""
+
+    @property
+    def rows(self) -> int:
+        """Of the crop."""
+        return self.shape[0] if self.shape else self.reformat.hu.shape[1]
+
+    @property
+    def columns(self) -> int:
+        """Of the crop."""
+        return self.shape[1] if self.shape else self.reformat.hu.shape[2]
+
+    @property
+    def pixel_mm(self) -> tuple[float, float]:
+        """Size of a pixel across and down (along the curve)."""
+        return self.reformat.pixel_mm, self.reformat.pixel_mm
+
+    def part(self, rows: slice, columns: slice) -> Bent:
+        """A crop of the crop."""
+        corner = self.first_row + rows.start, self.first_column + columns.start
+        return Bent(self.reformat, *corner, (rows.stop - rows.start, columns.stop - columns.start))
+
+    def pixels(self, lps_mm: NDArray[np.float64]) -> NDArray[np.float64]:
+        """LPS mm (..., 3) → (column, row) of the nearest pixel; rows are whole."""
+        points = np.asarray(lps_mm, dtype=np.float64).reshape(-1, 3)
+        found = np.array([self.reformat.pixel(point) for point in points])[:, ::-1]
+        shifted: NDArray[np.float64] = (found - [self.first_column, self.first_row]).reshape((*lps_mm.shape[:-1], 2))
+        return shifted
+
+    def lps_mm(self, column_row: NDArray[np.float64]) -> NDArray[np.float64]:
+        """(column, row) (..., 2) → LPS mm (..., 3)."""
+        place = np.asarray(column_row, dtype=np.float64)[..., ::-1] + [self.first_row, self.first_column]
+        return self.reformat.lps_mm(place)
+
+
+Surface = Raster | Bent
+"""What regions are drawn on."""
+
+
 def corners_lps_mm(volume: Volume, mask: Mask) -> NDArray[np.float64]:
     """(8, 3): corners of the box around a mask, on the faces of its outer voxels."""
     low = np.asarray(mask.origin_kji, dtype=np.float64) - 0.5
@@ -63,20 +122,23 @@ def corners_lps_mm(volume: Volume, mask: Mask) -> NDArray[np.float64]:
     return volume.lps_mm(box)
 
 
-def section(volume: Volume, mask: Mask, raster: Raster) -> tuple[NDArray[np.bool_], int, int] | None:
-    """The mask where the plane cuts it: (rows, columns) of a window, and the window's first row and column.
+def section(volume: Volume, mask: Mask, raster: Surface) -> tuple[NDArray[np.bool_], int, int] | None:
+    """The mask where the surface cuts it: (rows, columns) of a window, and the window's first row and column.
 
-    ``None`` where the plane misses the mask. Nearest voxel; exact where the image is a slice of the volume.
+    ``None`` where the surface misses the mask. Nearest voxel; exact where the image is a slice of the volume.
     """
     if not mask.voxels.any():
         return None
     corners = corners_lps_mm(volume, mask)
-    across = (corners - raster.origin_lps_mm) @ raster.normal
-    if across.min() > 0 or across.max() < 0:
-        return None
+    if isinstance(raster, Raster):
+        across = (corners - raster.origin_lps_mm) @ raster.normal
+        if across.min() > 0 or across.max() < 0:
+            return None
     reach = raster.pixels(corners)
-    low = np.clip(np.floor(reach.min(axis=0)).astype(int), 0, [raster.columns, raster.rows])
-    high = np.clip(np.ceil(reach.max(axis=0)).astype(int) + 1, 0, [raster.columns, raster.rows])
+    spare = 0 if isinstance(raster, Raster) else _BEND_PIXELS
+    size = [raster.columns, raster.rows]
+    low = np.clip(np.floor(reach.min(axis=0)).astype(int) - spare, 0, size)
+    high = np.clip(np.ceil(reach.max(axis=0)).astype(int) + 1 + spare, 0, size)
     if (low >= high).any():
         return None
     columns, rows = np.meshgrid(np.arange(low[0], high[0]), np.arange(low[1], high[1]))
@@ -88,7 +150,11 @@ def section(volume: Volume, mask: Mask, raster: Raster) -> tuple[NDArray[np.bool
     return (hit, int(low[1]), int(low[0])) if hit.any() else None
 
 
-def outlines(volume: Volume, mask: Mask, raster: Raster) -> tuple[NDArray[np.float64], ...]:
+_BEND_PIXELS = 8
+"""Around the box of a mask: rows of a bent surface are not parallel."""
+
+
+def outlines(volume: Volume, mask: Mask, raster: Surface) -> tuple[NDArray[np.float64], ...]:
     """Closed outer outlines of the mask on an image, largest first, each (n, 2) of (column, row).
 
     In the coordinates of SCOORD (PS3.3 C.18.6.1.1): the first pixel's outer corner is (0, 0), its centre (0.5, 0.5).

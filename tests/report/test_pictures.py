@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from node.domain.volume import Volume
-from node.report import pictures, previews
+from node.report import pictures, previews, views
 from node.report.canvas import Canvas
 from node.report.outline import Raster
 from tests.report import fixtures
@@ -29,8 +29,8 @@ def near(picture: NDArray[np.int16], colour: tuple[int, int, int]) -> NDArray[np
     return np.asarray(np.abs(picture - np.array(colour)).max(axis=-1) < 40)
 
 
-def test_sagittal_and_two_axial_pictures(head_first: Written, out_dir: Path) -> None:
-    assert list(drawn(head_first, out_dir)) == ["sagittal.png", "axial-L1.png", "axial-L2.png"]
+def test_from_the_side_from_the_front_and_two_axial(head_first: Written, out_dir: Path) -> None:
+    assert list(drawn(head_first, out_dir)) == ["sagittal.png", "coronal.png", "axial-L1.png", "axial-L2.png"]
 
 
 def test_rods_are_drawn_round(head_first: Written, out_dir: Path) -> None:
@@ -60,9 +60,9 @@ def test_refused_study_without_reformat_still_has_a_sagittal(head_first: Written
     assert near(picture, (255, 214, 70)).any()
 
 
-def test_study_without_vertebrae_has_a_sagittal_only(head_first: Written, out_dir: Path) -> None:
+def test_study_without_vertebrae_has_no_axial_picture(head_first: Written, out_dir: Path) -> None:
     findings, _ = CASES["refused, never read"](head_first)
-    assert [path.name for path in previews(head_first[1], findings, out_dir)] == ["sagittal.png"]
+    assert [path.name for path in previews(head_first[1], findings, out_dir)] == ["sagittal.png", "coronal.png"]
 
 
 def test_thick_slices_keep_their_proportion() -> None:
@@ -83,7 +83,7 @@ def test_letters_name_the_sides(
     along_row: tuple[float, float, float], along_column: tuple[float, float, float], letters: tuple[str, ...]
 ) -> None:
     raster = Raster(np.zeros(3), np.array(along_row), np.array(along_column), 4, 4)
-    assert pictures._letters(raster) == letters
+    assert views.letters(raster) == letters
 
 
 def test_captions_hold_no_identity(head_first: Written) -> None:
@@ -125,5 +125,4 @@ def test_single_slice_volume_can_be_drawn(head_first: Written, out_dir: Path) ->
     findings, _ = CASES["refused, never read"](head_first)
     whole = head_first[1]
     one = Volume(whole.hu[:1], whole.affine_lps_mm, whole.frame_of_reference_uid, whole.sources[:1])
-    (path,) = previews(one, findings, out_dir)
-    assert Image.open(path).size[1] > 0
+    assert all(Image.open(path).size[1] > 0 for path in previews(one, findings, out_dir))

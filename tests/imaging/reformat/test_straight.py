@@ -7,9 +7,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from node.domain.settings import ReformatSettings
 from node.domain.spine import Frame, Reformat, SpineMap
 from node.domain.volume import Volume
-from node.imaging.reformat import AIR_HU, sagittal
+from node.imaging.reformat import sagittal
+from node.imaging.reformat.sampling import AIR_HU
 from tests.imaging.spine import made_up
 
 
@@ -104,3 +106,19 @@ def test_a_turned_patient_is_cut_along_his_own_midplane(spine: SpineMap) -> None
 def test_no_vertebra_no_images(spine: SpineMap) -> None:
     with pytest.raises(ValueError, match="no vertebra"):
         sagittal(made_up.column().volume, replace(spine, seeds=()))
+
+
+def test_settings_are_kept(spine: SpineMap) -> None:
+    shape = ReformatSettings(thickness_mm=2.0, least_images=7, most_images=7, pixel_mm=0.6)
+    found = sagittal(made_up.column().volume, spine, shape, 5.0)
+    assert (found.hu.shape[0], found.slice_mm) == (7, 5.0)
+    assert np.linalg.norm(found.affine_lps_mm[:3, 2]) == pytest.approx(0.6)
+
+
+def test_slabs_never_grow_beyond_three_millimetres(spine: SpineMap) -> None:
+    found = sagittal(made_up.column().volume, bent(spine, (-40.0, 40.0, -40.0)))
+    assert (found.hu.shape[0], found.thickness_mm) == (15, 3.0)
+
+
+def test_spacing_counts_as_thickness_where_that_is_not_known(spine: SpineMap) -> None:
+    assert sagittal(made_up.column().volume, spine).slice_mm == pytest.approx(1.5)

@@ -1,4 +1,4 @@
-"""Sagittal images through the vertebral column, in patient coordinates."""
+"""The straight stack: parallel sagittal images in patient coordinates."""
 
 from __future__ import annotations
 
@@ -7,18 +7,19 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.ndimage import map_coordinates
 
+from node.domain.settings import ReformatSettings
 from node.domain.spine import Reformat, SpineMap, Vertebra, VertebraSeed
 from node.domain.volume import Volume
+from node.imaging.reformat.sampling import slab
 
 Floats = NDArray[np.float64]
 
-AIR_HU = -1024
-"""Shown where nothing was reconstructed."""
 ANTERIOR_MM, POSTERIOR_MM = 48.0, 78.0
 """Shown before and behind the body centres: the great vessels, the spinous processes."""
 LEAST_DEPTH_MM = 165.0
+MOST_MM = 3.0
+"""Thicker slabs blur endplates."""
 STRAIGHT_DEG = 3.0
 """A column tilted or turned less than this is shown in planes of the patient's own axes."""
 
@@ -39,19 +40,19 @@ class _Stack:
 def sagittal(
     volume: Volume,
     spine: SpineMap | Sequence[Vertebra],
-    *,
-    least_images: int = 9,
-    most_images: int = 15,
-    thickness_mm: float = 2.5,
-    pixel_mm: float = 0.9,
+    shape: ReformatSettings | None = None,
+    slice_thickness_mm: float | None = None,
 ) -> Reformat:
-    """Return parallel sagittal images, right to left, each the mean of a slab ``thickness_mm`` thick.
+    """Return parallel sagittal images, right to left, each the mean of a slab.
 
     Rows run from head to foot over the whole scan, columns from front to back; pixels are square. The planes are
     those of the patient's axes (ImageOrientationPatient 0\\1\\0\\0\\0\\-1) unless the column as a whole is turned or
     tilted by more than 3 degrees, when they follow its mean. In scoliosis the stack grows to ``most_images`` and
-    then to thicker slabs, centred on the thoracolumbar midline.
+    then to slabs of 3 mm, centred on the thoracolumbar midline; what lies beyond it the curved images show.
+    ``slice_thickness_mm``: of the source, where it is known.
     """
+    shape = shape or ReformatSettings()
+    thickness_mm, pixel_mm = shape.thickness_mm, shape.pixel_mm
     seeds = spine.seeds if isinstance(spine, SpineMap) else spine
     if not seeds:
         raise ValueError("no vertebra to centre sagittal images on")
@@ -59,9 +60,9 @@ def sagittal(
     across, along, down = _axes(seeds, centres)
     middle, half_range = _midline(seeds, centres @ across)
     wanted = int(np.ceil(2.0 * (half_range + 11.0) / thickness_mm)) | 1
-    images = int(np.clip(wanted, least_images, most_images))
-    if wanted > most_images:
-        thickness_mm = min(2.0 * (half_range + 11.0) / most_images, 4.0)
+    images = int(np.clip(wanted, shape.least_images, shape.most_images))
+    if wanted > shape.most_images:
+        thickness_mm = max(min(2.0 * (half_range + 11.0) / shape.most_images, MOST_MM), thickness_mm)
     front, back = _extent(centres @ along)
     head, foot = _reach(volume, down, centres)
     stack = _Stack(
@@ -79,7 +80,7 @@ def sagittal(
     hu = _slabs(volume, affine, stack, thickness_mm)
     hu.flags.writeable = False
     affine.flags.writeable = False
-    return Reformat("sagittal", hu, affine, thickness_mm)
+    return Reformat("sagittal", hu, affine, thickness_mm, max(slice_thickness_mm or 0.0, volume.spacing_mm[0]))
 
 
 def _axes(seeds: Sequence[VertebraSeed | Vertebra], centres: Floats) -> tuple[Floats, Floats, Floats]:
@@ -125,16 +126,7 @@ def _reach(volume: Volume, down: Floats, centres: Floats) -> tuple[float, float]
 
 def _slabs(volume: Volume, affine: Floats, stack: _Stack, thickness_mm: float) -> NDArray[np.int16]:
     """Mean of linear samples through each slab."""
-    layers = max(int(np.ceil(thickness_mm / max(volume.spacing_mm[2], 0.8))), 1)
-    to_index = np.linalg.inv(volume.affine_lps_mm) @ affine
     row, column = np.meshgrid(np.arange(stack.rows), np.arange(stack.columns), indexing="ij")
-    hu = np.empty((stack.images, stack.rows, stack.columns), dtype=np.int16)
-    in_plane = [to_index[axis, 1] * row + to_index[axis, 2] * column + to_index[axis, 3] for axis in range(3)]
-    for image in range(stack.images):
-        total = np.zeros(row.shape, dtype=np.float32)
-        for layer in range(layers):
-            place = image + (layer + 0.5) / layers - 0.5
-            coordinates = [in_plane[axis] + to_index[axis, 0] * place for axis in range(3)]
-            total += map_coordinates(volume.hu, coordinates, output=np.float32, order=1, mode="constant", cval=AIR_HU)
-        hu[image] = np.maximum(np.round(total / layers), AIR_HU).astype(np.int16)
-    return hu
+    points = affine[:3, 3] + row[..., None] * affine[:3, 1] + column[..., None] * affine[:3, 2]
+    images = [slab(volume, points + n * affine[:3, 0], stack.across, thickness_mm) for n in range(stack.images)]
+    return np.stack(images)

@@ -1,0 +1,332 @@
+"""The summary page: all that a radiologist wants of one study, on one picture."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from datetime import date
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageDraw
+
+from node.domain.findings import Findings
+from node.domain.prior import PriorResult
+from node.domain.settings import CategoryLimits
+from node.domain.volume import Volume
+from node.report import charts, views
+from node.report.canvas import FINER, PAPER
+from node.report.charts import ACCENT, FAINT, INK, QUIET, Bar, Box, Point
+from node.report.typeset import Colour, Language, Type
+from node.report.words import Words, material_name, number_of
+
+WIDTH, HEIGHT = 1280, 1600
+"""Pixels; the smallest letters are still readable when a PACS shows the page 1024 pixels high."""
+MARGIN = 40
+GUTTER = 36
+LEFT_WIDTH = 560
+TEXT, SMALL = 23.0, 20.0
+MOST_WARNINGS = 5
+COLOURS: dict[str, Colour] = {
+    "normal": (112, 208, 146),
+    "low-bone-mass": (245, 200, 96),
+    "osteoporosis": (244, 128, 108),
+    "not-classified": (178, 184, 194),
+}
+REFUSED: Colour = (245, 178, 92)
+
+
+@dataclass(frozen=True, slots=True)
+class Heading:
+    """Who and what: the lines at the top, as text."""
+
+    patient: str = ""
+    patient_line: str = ""
+    study_line: str = ""
+    scan_line: str = ""
+    study_date: date | None = None
+    made_by: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Style:
+    """How a page is written."""
+
+    language: Language = "en"
+    font_file: str | None = None
+    limits: CategoryLimits = field(default_factory=CategoryLimits)
+
+
+def page(
+    findings: Findings,
+    volume: Volume | None,
+    priors: Sequence[PriorResult] = (),
+    language: Language = "en",
+    heading: Heading | None = None,
+    style: Style | None = None,
+) -> NDArray[np.uint8]:
+    """Return the page as (HEIGHT, WIDTH, 3). The same arguments give the same pixels, fonts being the same.
+
+    ``volume`` is None where the series was refused before it was read. ``priors``: oldest first.
+    """
+    style = replace(style or Style(), language=language)
+    return np.asarray(_Page(findings, volume, tuple(priors), heading or Heading(), style).drawn())
+
+
+class _Page:
+    def __init__(
+        self,
+        findings: Findings,
+        volume: Volume | None,
+        priors: tuple[PriorResult, ...],
+        heading: Heading,
+        style: Style,
+    ) -> None:
+        self.findings, self.volume, self.priors, self.heading, self.style = findings, volume, priors, heading, style
+        self.words = Words(style.language)
+        self.sheet = Image.new("RGB", (WIDTH * FINER, HEIGHT * FINER), PAPER)
+        self.draw = ImageDraw.Draw(self.sheet)
+
+    def drawn(self) -> Image.Image:
+        """Everything, as seen."""
+        top = self._header()
+        bottom = self._foot()
+        right = MARGIN + LEFT_WIDTH + GUTTER
+        self._spine((MARGIN, top, MARGIN + LEFT_WIDTH, bottom))
+        y = self._result((right, top, WIDTH - MARGIN, bottom))
+        y = self._densities((right, y, WIDTH - MARGIN, bottom))
+        low = bottom - 330
+        self._axials((right, y, WIDTH - MARGIN, low - 24))
+        half = (WIDTH - MARGIN - right - 28) / 2
+        self._calibration((right, low, right + half, bottom))
+        self._trend((right + half + 28, low, WIDTH - MARGIN, bottom))
+        return self.sheet.reduce(FINER)
+
+    def type(self, size: float, colour: Colour = INK, bold: bool = False) -> Type:
+        """A type of the page's language."""
+        return Type(size, colour, bold, self.style.language == "zh", self.style.font_file, FINER)
+
+    def write(self, x: float, y: float, text: str, kind: Type, anchor: str = "lt", width: float | None = None) -> None:
+        """One line at a place as seen, cut to a width."""
+        shown = text if width is None else kind.fitted(text, width * FINER)
+        kind.draw(self.draw, (x * FINER, y * FINER), shown, anchor)
+
+    def paragraph(self, x: float, y: float, text: str, kind: Type, width: float, most: int = 9) -> float:
+        """Wrapped lines, the last one cut where there are more; returns where the next one would stand."""
+        lines = kind.wrapped(text, width * FINER)
+        if len(lines) > most:
+            lines = [*lines[: most - 1], kind.fitted(" ".join(lines[most - 1 :]), width * FINER)]
+        for line in lines:
+            self.write(x, y, line, kind)
+            y += kind.line_height / FINER
+        return y
+
+    def rule(self, y: float) -> None:
+        """A faint line across the page."""
+        self.draw.line([(MARGIN * FINER, y * FINER), ((WIDTH - MARGIN) * FINER, y * FINER)], fill=FAINT, width=FINER)
+
+    def _header(self) -> float:
+        words, heading, across = self.words, self.heading, WIDTH - 2 * MARGIN
+        self.write(MARGIN, 34, words.say("title"), self.type(25, ACCENT, bold=True))
+        self.write(MARGIN, 74, heading.patient, self.type(36, INK, bold=True), width=0.56 * across)
+        self.write(WIDTH - MARGIN, 82, heading.patient_line, self.type(TEXT), "rt", width=0.43 * across)
+        self.write(MARGIN, 128, heading.study_line, self.type(TEXT), width=across)
+        self.write(MARGIN, 162, heading.scan_line, self.type(SMALL, QUIET), width=across)
+        self.rule(198)
+        return 220
+
+    def _foot(self) -> float:
+        """Warnings and the notice, from below; returns where the upper part ends."""
+        words = self.words
+        kind = self.type(TEXT)
+        said = [words.caution(one) for one in self.findings.cautions]
+        lines = [line for one in said for line in self._bullet(one, kind)]
+        if len(lines) > MOST_WARNINGS:
+            kept = 0
+            lines = []
+            for one in said:
+                more = self._bullet(one, kind)
+                if len(lines) + len(more) > MOST_WARNINGS - 1:
+                    break
+                lines, kept = lines + more, kept + 1
+            lines.append((False, words.say("and_more", count=len(said) - kept)))
+        step = kind.line_height / FINER
+        notice = HEIGHT - 44
+        top = notice - 26 - max(len(lines), 1) * step - 40
+        self.rule(top - 16)
+        self.write(MARGIN, top, words.say("warnings"), self.type(TEXT, REFUSED if lines else QUIET, bold=True))
+        y = top + 38
+        for first, line in lines or [(False, words.say("no_warnings"))]:
+            if first:
+                x, middle = MARGIN + 6, y + 0.42 * TEXT
+                dot = [(x - 4) * FINER, (middle - 4) * FINER, (x + 4) * FINER, (middle + 4) * FINER]
+                self.draw.ellipse(dot, fill=REFUSED)
+            self.write(MARGIN + 22 if lines else MARGIN, y, line, kind if lines else self.type(TEXT, QUIET))
+            y += step
+        self.write(MARGIN, notice, words.say("notice"), self.type(SMALL, QUIET), width=760)
+        self.write(WIDTH - MARGIN, notice, self.heading.made_by, self.type(SMALL, QUIET), "rt", width=420)
+        return top - 36
+
+    def _bullet(self, text: str, kind: Type) -> list[tuple[bool, str]]:
+        lines = kind.wrapped(text, (WIDTH - 2 * MARGIN - 22) * FINER)
+        return [(n == 0, line) for n, line in enumerate(lines)]
+
+    def _spine(self, box: Box) -> None:
+        left, top, right, bottom = box
+        words, findings = self.words, self.findings
+        self.write(left, top, words.say("spine"), self.type(TEXT, ACCENT, bold=True))
+        self.write(right, top + 2, words.say("heights"), self.type(SMALL, QUIET), "rt", width=330)
+        low = bottom - 66
+        if self.volume is None or not findings.vertebrae:
+            text = words.say("none_seen")
+            if self.volume is not None:
+                canvas = views.sagittal(self.volume, findings, (int(right - left), int(low - top - 40)))
+                self.sheet.paste(canvas.picture, (round(left * FINER), round((top + 36) * FINER)))
+            self.write(left, low + 8, text, self.type(TEXT, QUIET))
+            return
+        size = int(right - left), int(low - top - 40)
+        picture = views.with_heights(self.volume, findings, size, words, SMALL)
+        self.sheet.paste(picture, (round(left * FINER), round((top + 36) * FINER)))
+        low = top + 36 + picture.height / FINER
+        judged = [v for v in findings.vertebrae if v.deformity is not None]
+        review = [f"{v.level} {said}" for v in judged if (said := words.deformity(findings, v.level))]
+        if review:
+            text = words.say("fracture_one", levels=", ".join(review))
+            self.paragraph(left, low + 8, text, self.type(TEXT, REFUSED, bold=True), right - left, 2)
+        elif judged:
+            text = words.say("fracture_none", count=len(judged))
+            self.paragraph(left, low + 8, text, self.type(TEXT), right - left, 2)
+        else:
+            self.paragraph(left, low + 8, words.say("fracture_unknown"), self.type(TEXT, QUIET), right - left, 2)
+
+    def _result(self, box: Box) -> float:
+        left, top, right, _ = box
+        words, findings, limits = self.words, self.findings, self.style.limits
+        if findings.refusal is not None or findings.mean_vbmd_mg_cm3 is None:
+            self.write(left, top, words.say("not_measured"), self.type(50, REFUSED, bold=True))
+            if findings.refusal is None:
+                return top + 76
+            return self.paragraph(left, top + 76, words.refusal(findings.refusal), self.type(26), right - left, 6) + 10
+        title = words.say("mean_of", levels=", ".join(findings.mean_levels))
+        self.write(left, top, title, self.type(TEXT, ACCENT, bold=True))
+        number = self.type(88, INK, bold=True)
+        value = f"{findings.mean_vbmd_mg_cm3:.1f}"
+        self.write(left, top + 114, value, number, "ls")
+        x = left + number.length(value) / FINER + 16
+        if findings.mean_expanded_uncertainty_mg_cm3 is not None:
+            spread = f"± {findings.mean_expanded_uncertainty_mg_cm3:.1f}"
+            self.write(x, top + 76, spread, self.type(36), "ls")
+        unit = "mg/cm³" + (f" {material_name(findings.calibration.material)}" if findings.calibration else "")
+        self.write(x, top + 114, unit, self.type(28, QUIET), "ls", width=right - x)
+        category = self.type(34, COLOURS[findings.category], bold=True)
+        self.write(left, top + 136, words.say(findings.category), category, width=right - left)
+        valid = findings.category != "not-classified"
+        low, high = number_of(limits.osteoporosis_below_mg_cm3), number_of(limits.normal_above_mg_cm3)
+        key = "limits" if valid else "limits_void"
+        said = words.say(key, low=low, high=high, material=material_name(limits.material))
+        self.write(left, top + 182, said, self.type(SMALL, QUIET), width=right - left)
+        return top + 224
+
+    def _densities(self, box: Box) -> float:
+        left, top, right, _ = box
+        words, findings = self.words, self.findings
+        if findings.refusal is not None or not findings.densities:
+            y = top
+            for vertebra in views.shown(findings):
+                voi = findings.vois[vertebra.level]
+                text = words.say("no_density", level=vertebra.level, hu=voi.hu_mean, sd=voi.hu_sd)
+                self.write(left, y, text, self.type(TEXT), width=right - left)
+                y += 34
+            return y + 14
+        bars = self._bars()
+        self.write(left, top, words.say("densities"), self.type(TEXT, ACCENT, bold=True))
+        self.write(right, top + 2, words.say("uncertainty"), self.type(SMALL, QUIET), "rt", width=400)
+        bottom = top + 40 + 40 * len(bars) + 34
+        valid = findings.category != "not-classified"
+        charts.densities(self.draw, (left, top + 38, right, bottom), bars, self.style.limits, valid, self.type(TEXT))
+        return bottom + 20
+
+    def _bars(self) -> list[Bar]:
+        findings, words = self.findings, self.words
+        bars = []
+        if findings.mean_vbmd_mg_cm3 is not None:
+            spread = findings.mean_expanded_uncertainty_mg_cm3 or 0.0
+            bars.append(Bar(words.say("mean"), findings.mean_vbmd_mg_cm3, spread, True, True))
+        wanted = {v.level for v in views.shown(findings)}
+        for level, one in findings.densities.items():
+            if level in wanted or one.included_in_mean:
+                why = "" if one.included_in_mean else words.exclusion(one.exclusion_reason)
+                spread, counts = one.expanded_uncertainty_mg_cm3, one.included_in_mean
+                bars.append(Bar(level, one.vbmd_mg_cm3, spread, counts, remark=why))
+        return bars[:6]
+
+    def _axials(self, box: Box) -> None:
+        left, top, right, bottom = box
+        if self.volume is None:
+            return
+        vertebrae = views.shown(self.findings)[:2]
+        width = (right - left - 28) / 2
+        tall = bottom - top - 32
+        for n, vertebra in enumerate(vertebrae):
+            x = left + n * (width + 28)
+            canvas = views.axial_with_rods(self.volume, self.findings, vertebra, (int(width), int(tall)))
+            spare = (width - canvas.size[0]) / 2
+            self.sheet.paste(canvas.picture, (round((x + spare) * FINER), round(top * FINER)))
+            voi = self.findings.vois[vertebra.level]
+            text = f"{vertebra.level}  {self.words.say('attenuation', hu=voi.hu_mean, sd=voi.hu_sd)}"
+            self.write(x, top + canvas.size[1] + 8, text, self.type(SMALL), width=width)
+
+    def _calibration(self, box: Box) -> None:
+        left, top, right, bottom = box
+        words, fit, line = self.words, self.findings.phantom, self.findings.calibration
+        self.write(left, top, words.say("calibration"), self.type(TEXT, ACCENT, bold=True))
+        if fit is None:
+            self.write(left, top + 44, words.say("no_phantom"), self.type(TEXT, QUIET))
+            return
+        charts.rods(self.draw, (left, top + 38, right, bottom - 128), fit, line, self.type(TEXT))
+        serial = words.say("serial", serial=fit.phantom.serial) if fit.phantom.serial else words.say("no_serial")
+        said = [fit.phantom.model, serial]
+        if line is not None:
+            said.append(words.say("line", sigma=line.sigma_ct, beta=line.beta_ct))
+            said.append(words.say("fit", r_squared=line.r_squared, rms=line.rms_residual_hu))
+        for n, text in enumerate(said):
+            self.write(left, bottom - 118 + 29 * n, text, self.type(SMALL), width=right - left)
+
+    def _trend(self, box: Box) -> None:
+        left, top, right, bottom = box
+        words = self.words
+        self.write(left, top, words.say("trend"), self.type(TEXT, ACCENT, bold=True))
+        points = self._points()
+        if len(points) < 2:
+            self.paragraph(left, top + 44, words.say("no_prior"), self.type(TEXT, QUIET), right - left, 3)
+            return
+        charts.trend(self.draw, (left, top + 38, right, bottom - 128), points, self.style.limits, self.type(TEXT))
+        self.paragraph(left, bottom - 118, self._change(points), self.type(SMALL), right - left, 3)
+
+    def _points(self) -> list[Point]:
+        findings = self.findings
+        if findings.mean_vbmd_mg_cm3 is None or findings.calibration is None or self.heading.study_date is None:
+            return []
+        points = [
+            Point(prior.study_date, prior.mean_vbmd_mg_cm3, None, self._comparable(prior))
+            for prior in self.priors
+            if prior.mean_vbmd_mg_cm3 is not None and prior.study_date < self.heading.study_date
+        ]
+        spread = findings.mean_expanded_uncertainty_mg_cm3
+        return [*points, Point(self.heading.study_date, findings.mean_vbmd_mg_cm3, spread, True, True)]
+
+    def _comparable(self, prior: PriorResult) -> bool:
+        """The same material, the same vertebrae, and a phantom in both scans."""
+        line = self.findings.calibration
+        same = line is not None and prior.material == line.material
+        return same and not prior.asynchronous and set(prior.mean_levels) == set(self.findings.mean_levels)
+
+    def _change(self, points: Sequence[Point]) -> str:
+        before = [point for point in points if point.comparable and not point.current]
+        if not before:
+            return self.words.say("not_comparable")
+        now, last = points[-1], before[-1]
+        years = (now.on - last.on).days / 365.25
+        change = now.value - last.value
+        rate = 100.0 * change / last.value / years if last.value > 0 and years > 0 else 0.0
+        return self.words.say("change", change=change, date=last.on.isoformat(), rate=rate)
