@@ -9,7 +9,7 @@ from scipy import ndimage
 from node.synthetic import disease
 from node.synthetic.canvas import Array, Canvas, Vector
 from node.synthetic.column import Body
-from node.synthetic.shapes import Ellipsoid, Solid, Tube, paint, paint_all
+from node.synthetic.shapes import Ellipsoid, Solid, Tube, chain, paint, paint_all
 from node.synthetic.spec import TorsoSpec
 
 CEMENT_HU, METAL_HU, ISLAND_HU = 1700.0, 9000.0, 820.0

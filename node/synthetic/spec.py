@@ -61,8 +61,6 @@ class TorsoSpec:
     """Thickness of endplates and side walls, as a part of the usual one (0.5 mm wall, 0.65 mm endplate)."""
     degeneration: float | None = None
     """Osteophytes, worn discs and sclerotic endplates, 0 to 1; ``None``: by age."""
-    bridges: tuple[str, ...] = ()
-    """Levels joined to the one below by a bony bridge over the disc."""
     bone_islands: tuple[str, ...] = ()
     """Levels with a dense spot in the marrow."""
     rib_pairs: int = 12
