@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from node import app, log
+from node import log, offline
 from node.cli.console import ConfigOption, cli, err, out
 from node.config import load
 
@@ -25,8 +25,8 @@ def render(
     """
     log.setup("WARNING")
     drawn = 0
-    for entry in app.render(paths, load(config), out_dir):
-        if isinstance(entry, app.Ignored):
+    for entry in offline.render(paths, load(config), out_dir):
+        if isinstance(entry, offline.Ignored):
             slug = f"{entry.decision.reason}: " if entry.decision else ""
             out.print(f"ignored  {entry.name}  {slug}{entry.message}", markup=False)
             continue

@@ -33,6 +33,7 @@ from node.domain.settings import (
     QualitySettings,
     ReceiverSettings,
     ReformatSettings,
+    ReportSettings,
     RetryPolicy,
     SegmenterSettings,
     Sender,
@@ -68,6 +69,7 @@ class Config:
     work: WorkSettings
     measurement: MeasurementSettings
     page: PageSettings
+    report: ReportSettings
     destinations: tuple[Destination, ...]
     scanners: tuple[Scanner, ...]
     rules: tuple[Rule, ...]
@@ -265,6 +267,10 @@ def _config(
             segmenter=_segmenter(tables["segmenter"], arrays["models"], file.parent),
         ),
         page=_page(tables["page"], file.parent),
+        report=ReportSettings(
+            **tables["report"].model_dump(),
+            only={row.name: row.outputs for row in arrays["destinations"] if row.outputs},
+        ),
         destinations=tuple(_destination(row) for row in arrays["destinations"]),
         scanners=tuple(arrays["scanners"]),
         rules=tuple(arrays["rules"]),

@@ -32,10 +32,12 @@ from node.domain.settings import (
     Destination,
     LevelLimits,
     OnnxModel,
+    Output,
     PageSettings,
     QualitySettings,
     ReceiverSettings,
     ReformatSettings,
+    ReportSettings,
     RetryPolicy,
     SegmenterSettings,
     Sender,
@@ -143,6 +145,7 @@ DESTINATION = table(
         host=Annotated[str, AfterValidator(_host)],
         port=Port,
         calling_ae_title=AeTitle | None,
+        outputs=Annotated[tuple[Output, ...], Field(strict=False)],
         timeout_s=Positive,
     ),
     {"retry": (RETRY, RETRY())},
@@ -270,12 +273,12 @@ REFORMAT = table(
     ),
 )
 
+REPORT = table("report", fields_of(ReportSettings, omit=("outputs", "only")))
 PAGE = table(
     "page",
     fields_of(
         PageSettings,
         font=Text | None,
-        forms=Annotated[tuple[Literal["picture", "pdf"], ...], Field(strict=False), NotEmpty],
     ),
 )
 
@@ -335,6 +338,7 @@ TABLES: dict[str, type[Table]] = {
     "segmenter": SEGMENTER,
     "reformat": REFORMAT,
     "page": PAGE,
+    "report": REPORT,
 }
 """``[name]``: each may be left out."""
 ARRAYS: dict[str, type[Table]] = {

@@ -11,7 +11,7 @@ from node.domain.instance import Series
 from node.domain.phantom import PhantomModel
 from node.domain.prior import PriorResult
 from node.domain.quality import Quality, ScannerKey, ScanRecord
-from node.domain.settings import MeasurementSettings, PageSettings
+from node.domain.settings import MeasurementSettings, PageSettings, ReportSettings
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +52,7 @@ class MeasureJob:
     provenance: Provenance
     quality: Quality = field(default_factory=Quality)
     """What the record of calibrations knows about the scanner."""
+    report: ReportSettings = field(default_factory=ReportSettings)
     page: PageSettings = field(default_factory=PageSettings)
     priors: tuple[PriorResult, ...] = ()
     """Earlier results of the patient, oldest first."""
@@ -63,7 +64,7 @@ class MeasureJob:
     """Under which this scan's calibration is recorded; ``None`` where the series does not tell."""
 
 
-Kind = Literal["sagittal", "sr", "curved", "key-image", "summary", "summary-pdf"]
+Kind = Literal["sagittal", "segmentation", "curved", "key-image", "summary", "summary-pdf", "heights", "sr"]
 """What an object is; "sr" is the bone-density report."""
 
 
@@ -77,6 +78,8 @@ class OutgoingObject:
     kind: Kind
     order: int
     series_instance_uid: str | None = None
+    not_for: tuple[str, ...] = ()
+    """Destinations that do not take this kind of object."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""What surgery and chance leave in a vertebra: cement, pedicle screws with rods, bone islands; and metal's streaks."""
+"""What surgery and chance leave in a vertebra: cement, screws with rods, bone islands and bridges; metal's streaks."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from node.synthetic.column import Body
 from node.synthetic.shapes import Ellipsoid, Solid, Tube, chain, paint, paint_all
 from node.synthetic.spec import TorsoSpec
 
-CEMENT_HU, METAL_HU, ISLAND_HU = 1700.0, 9000.0, 820.0
+CEMENT_HU, METAL_HU, ISLAND_HU, BRIDGE_HU = 1700.0, 9000.0, 820.0, 480.0
 METAL_FROM_HU = 3500.0
 STREAK_ANGLES, STREAK_PIXELS = 48, 160
 
@@ -32,11 +32,26 @@ def build(spec: TorsoSpec, by_name: dict[str, Body], rng: np.random.Generator) -
         body = by_name[name]
         spot = np.array([rng.uniform(-0.25, 0.25) * body.level.width, rng.uniform(-0.25, 0.1) * body.level.depth, 4.0])
         out.append(([Ellipsoid(body.place(spot), (3.5, 3.0, 4.0), body.axes)], ISLAND_HU))
+    order = sorted(by_name, key=lambda name: -float(by_name[name].centre[2]))
+    for name in spec.bridges:
+        out.append((_bridge(by_name[name], by_name[order[order.index(name) + 1]]), BRIDGE_HU))
     for name, kind in spec.lesions.items():
         out += _lesion(by_name[name], kind)
     if spec.screws:
         out.append((_screws(spec, by_name), METAL_HU))
     return out
+
+
+def _bridge(upper: Body, lower: Body) -> list[Solid]:
+    """A bar of bone from rim to rim, in front and to the right of a disc."""
+    points = []
+    for body, side in ((upper, -1.0), (lower, 1.0)):
+        u, v = -0.62 * float(body.outline[110]), -0.72 * float(body.outline[110])
+        top, bottom = body.endplates(np.array([u]), np.array([v]))
+        end = float(bottom[0]) if side < 0 else float(top[0])
+        points += [body.place(np.array([u, v, end - side * 5.0])), body.place(np.array([1.12 * u, 1.12 * v, end]))]
+    line = [points[0], points[1], points[3], points[2]]
+    return chain(line, [(4.0, 6.0)] * len(line))
 
 
 def _lesion(body: Body, kind: str) -> list[tuple[list[Solid], float]]:

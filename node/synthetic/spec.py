@@ -55,6 +55,8 @@ class TorsoSpec:
     """Levels with a focal lesion of the body."""
     degeneration: float | None = None
     """Osteophytes, worn discs and sclerotic endplates, 0 to 1; ``None``: by age."""
+    bridges: tuple[str, ...] = ()
+    """Levels joined to the one below by a bony bridge over the disc."""
     bone_islands: tuple[str, ...] = ()
     """Levels with a dense spot in the marrow."""
     rib_pairs: int = 12

@@ -17,6 +17,7 @@ from node.domain.instance import InstanceHeader, Plane, Series, StoredInstance
 from node.domain.job import MeasureJob, Provenance
 from node.domain.phantom import Calibration, Material, PhantomFit, PhantomModel, RodModel, RodReading
 from node.domain.settings import MeasurementSettings
+from node.domain.settings import ReportSettings as ReportSettings
 from node.domain.spine import (
     Anchor,
     CurvedReformat,

@@ -10,7 +10,7 @@ import pydicom
 import pytest
 from pydicom.uid import EncapsulatedPDFStorage, SecondaryCaptureImageStorage
 
-from node.domain.settings import PageSettings
+from node.domain.settings import PageSettings, ReportSettings
 from node.report import write
 from tests.report import fixtures
 from tests.report.conftest import Written
@@ -79,7 +79,7 @@ def test_the_page_is_one_picture_by_default(head_first: Written, out_dir: Path) 
 
 
 def test_the_page_can_be_a_pdf(head_first: Written, out_dir: Path) -> None:
-    found = made(head_first, out_dir, page=PageSettings(forms=("pdf",)))
+    found = made(head_first, out_dir, report=ReportSettings(outputs=("summary-pdf",)))
     (document,) = found["summary-pdf"]
     assert document.SOPClassUID == EncapsulatedPDFStorage
     assert document.EncapsulatedDocument.startswith(b"%PDF-")
@@ -88,11 +88,11 @@ def test_the_page_can_be_a_pdf(head_first: Written, out_dir: Path) -> None:
 
 
 def test_uids_and_bytes_are_the_same_every_time(head_first: Written, tmp_path: Path) -> None:
-    both = PageSettings(forms=("picture", "pdf"))
+    both = ReportSettings(outputs=(*ReportSettings().outputs, "summary-pdf"))
     stored, volume = head_first
     findings = fixtures.findings(volume, stored)
     first, second = (
-        [one.path.read_bytes() for one in write(findings, volume, fixtures.job(stored, tmp_path / name, page=both))]
+        [one.path.read_bytes() for one in write(findings, volume, fixtures.job(stored, tmp_path / name, report=both))]
         for name in ("a", "b")
     )
     assert first == second
