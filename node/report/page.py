@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
-from node.domain.findings import Findings
+from node.domain.findings import Findings, Refusal
 from node.domain.prior import PriorResult
 from node.domain.settings import CategoryLimits, PageSettings
 from node.domain.volume import Volume
@@ -211,7 +211,11 @@ class _Page:
             self.write(left, top, words.say("not_measured"), self.type(50, REFUSED, bold=True))
             if findings.refusal is None:
                 return top + 76
-            return self.paragraph(left, top + 76, words.refusal(findings.refusal), self.type(26), right - left, 6) + 10
+            y = self.paragraph(left, top + 76, words.refusal(findings.refusal), self.type(26), right - left, 6)
+            for line in _readings(findings.refusal, words):
+                self.write(left, y, line, self.type(TEXT), width=right - left)
+                y += 34
+            return y + 10
         title = words.say("mean_of", levels=", ".join(findings.mean_levels))
         self.write(left, top, title, self.type(TEXT, ACCENT, bold=True))
         number = self.type(88, INK, bold=True)
@@ -353,3 +357,18 @@ class _Page:
         change = now.value - last.value
         rate = 100.0 * change / last.value / years if last.value > 0 and years > 0 else 0.0
         return self.words.say("change", change=change, date=last.on.isoformat(), rate=rate)
+
+
+def _readings(refusal: Refusal, words: Words) -> list[str]:
+    """Where names are in doubt: what each way of naming would give, unless the reason itself says so."""
+    found = refusal.evidence.get("readings")
+    if not isinstance(found, list) or "probability" in words.refusal(refusal):
+        return []
+    lines = []
+    for reading in found[:3]:
+        levels = reading.get("levels", {})
+        calibrated = bool(levels) and all("vbmd_mg_cm3" in one for one in levels.values())
+        key, unit = ("vbmd_mg_cm3", "mg/cm³") if calibrated else ("hu", "HU")
+        values = ", ".join(f"{name} {one[key]:.1f} {unit}" for name, one in levels.items())
+        lines.append(words.say("reading", percent=round(100 * reading["probability"]), values=values))
+    return lines
