@@ -5,7 +5,7 @@ uids, identity who, when and under which UIDs
 source         the measured images; outline: regions on them, and on bent images
 items          content items; bone_density: what the report says; sr: the report as an object
 sagittal       the sagittal images; captures: curved images, pictures and PDF without a place in the patient
-canvas, views  an image to draw on; the spine from the side, the front and below
+canvas, sheet  an image and a page to draw on; cuts, views: the spine from the side, the front and below
 key_images     the labelled images; page: the summary, with its heading and charts
 words, typeset sentences in two languages, and their letters
 files          all of these as files; verify: read back and compared with the findings
