@@ -10,13 +10,14 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from node.domain.findings import Caution
+from node.domain.findings import Caution, Refusal
 from node.domain.prior import PriorResult
 from node.domain.settings import PageSettings
 from node.report import page as page_module
 from node.report.page import COLOURS, HEIGHT, REFUSED, WIDTH, Heading, _Page, language_of, page
 from node.report.page import Style as PageStyle
 from node.report.typeset import CJK_FONT
+from node.report.words import Words
 from tests.report.cases import CASES
 from tests.report.conftest import Written
 
@@ -76,6 +77,16 @@ def written(
     monkeypatch.setattr(_Page, "write", listening)
     page(findings, volume, priors, "en", HEADING)
     return said
+
+
+def test_levels_in_doubt_are_shown_in_every_reading(head_first: Written) -> None:
+    one = {
+        "probability": 0.62,
+        "levels": {"L1": {"hu": 147.2, "vbmd_mg_cm3": 118.3}, "L2": {"hu": 1, "vbmd_mg_cm3": 121}},
+    }
+    other = {"probability": 0.31, "levels": {"L1": {"hu": 150.0}}}
+    refusal = Refusal("levels-ambiguous", "Which vertebra is L1 cannot be told.", {"readings": [one, other]})
+    assert page_module._readings(refusal, Words()) == ["62 %: L1 118.3 mg/cm³, L2 121.0 mg/cm³", "31 %: L1 150.0 HU"]
 
 
 def test_the_result_is_printed_as_in_the_report(head_first: Written, monkeypatch: pytest.MonkeyPatch) -> None:
