@@ -1,4 +1,4 @@
-"""What surgery and chance leave in a vertebra: cement, pedicle screws with rods, bone islands and bridges; and metal's streaks."""
+"""What surgery, wear and chance leave in a spine: cement, screws with rods, bone islands, bridges; metal's streaks."""
 
 from __future__ import annotations
 

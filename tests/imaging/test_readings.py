@@ -44,6 +44,4 @@ def test_a_vertebra_that_is_not_whole_is_left_out() -> None:
 
 def test_in_words() -> None:
     told = sentence(readings(ASSIGNMENT, ("L1", "L2"), VOIS, densities()))
-    assert told == (
-        "with probability 0.62: L1 100.0, L2 92.9 mg/cm³; with probability 0.3: L1 107.1, L2 100.0 mg/cm³"
-    )
+    assert told == ("with probability 0.62: L1 100.0, L2 92.9 mg/cm³; with probability 0.3: L1 107.1, L2 100.0 mg/cm³")

@@ -23,7 +23,7 @@ Floats = NDArray[np.float64]
 AnchorName = Literal["ribs", "sacrum", "first-rib", "shape"]
 Agreement = Literal["agree", "single", "conflict", "none"]
 
-MOST: Mapping[Agreement, float] = {"agree": 0.99, "single": 0.89, "conflict": 0.92, "none": 0.80}
+MOST: Mapping[Agreement, float] = {"agree": 0.99, "single": 0.89, "conflict": 0.92, "none": 0.75}
 """No name is ever surer than this: one way of counting alone may be misled as its likelihood does not know."""
 MOST_OUTVOTED = 0.96
 """Where two ways of counting agree and a third does not."""
@@ -173,7 +173,9 @@ def _evidence(signs: Sequence[Signs], hypotheses: Sequence[Hypothesis]) -> dict[
     }
     alone = np.array([shape[h.levels] for h in hypotheses])
     return {
-        "ribs": _mixed([{p: of_ribs(i, p) for p in _places(hypotheses, i)} for i in every[middle:]], middle, hypotheses),
+        "ribs": _mixed(
+            [{p: of_ribs(i, p) for p in _places(hypotheses, i)} for i in every[middle:]], middle, hypotheses
+        ),
         "sacrum": _mixed([{p: of_pelvis(i, p) for p in _places(hypotheses, i)} for i in every], 0, hypotheses),
         "first-rib": _mixed(
             [{p: of_upper_end(i, p) for p in _places(hypotheses, i)} for i in every[:middle]], 0, hypotheses
