@@ -123,10 +123,9 @@ class Receiver:
         secure = context is not None
         handlers: list[Any] = [
             (evt.EVT_REQUESTED, self._on_requested, [secure]),
-            (evt.EVT_CONN_CLOSE, self._on_closed),
             (evt.EVT_C_STORE, self._on_store),
             (evt.EVT_N_ACTION, self._on_action),
-            *tuning.handlers(self._settings.network_timeout_s, int(self._settings.max_object_mb * 1e6)),
+            *tuning.handlers(self._settings.network_timeout_s, int(self._settings.max_object_mb * 1e6), self._ended),
         ]
         address = (self._settings.bind, port)
         server: Any = entity.start_server(
@@ -194,10 +193,9 @@ class Receiver:
         except LedgerUnavailable as error:
             _log.warning("stranger-not-recorded", why=str(error))
 
-    def _on_closed(self, event: evt.Event) -> None:
+    def _ended(self, association: Association) -> None:
         with self._lock:
-            tally = self._tallies.pop(event.assoc, None)
-        tuning.let_go(event.assoc)
+            tally = self._tallies.pop(association, None)
         if tally is not None:
             _log.info(
                 "association-ended",
