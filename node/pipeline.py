@@ -9,7 +9,7 @@ from pathlib import Path
 from node import report, scan_record, segmenters
 from node.dicom import read
 from node.domain.findings import Converted, Findings, Refusal
-from node.domain.instance import InstanceHeader
+from node.domain.instance import InstanceHeader, Series
 from node.domain.job import MeasureJob, MeasureOutcome, OutgoingObject
 from node.domain.phantom import Material, PhantomFit, PhantomModel
 from node.domain.quality import Quality
@@ -23,12 +23,25 @@ from node.imaging.standard import Circumstances, Standard
 from node.routing.kernels import kernel_class
 
 
+def examine(
+    series: Series, phantoms: tuple[PhantomModel, ...], settings: MeasurementSettings
+) -> tuple[Volume | None, Findings]:
+    """All that can be found in one series, and its volume where it could be read; nothing is written."""
+    header = _acquisition(series)
+    volume: Volume | None = None
+    try:
+        volume = read.volume(series)
+        return volume, measure(volume, header, phantoms, settings)
+    except StudyRefused as refused:
+        return volume, _nothing_found(header, refused)
+
+
 def run(job: MeasureJob) -> MeasureOutcome:
     """Measure one series and write its report, pictures and result into ``job.out_dir``.
 
     The same job gives the same files. Refusals are outcomes, not errors; whatever else goes wrong is raised.
     """
-    header = _acquisition(job)
+    header = _acquisition(job.series)
     volume: Volume | None = None
     try:
         volume = read.volume(job.series)
@@ -43,12 +56,12 @@ def run(job: MeasureJob) -> MeasureOutcome:
 
 def refuse(job: MeasureJob, refused: StudyRefused) -> MeasureOutcome:
     """Leave in ``job.out_dir`` the result of a series whose measurement failed: no report, which might be the cause."""
-    return _outcome(_nothing_found(_acquisition(job), refused), job, (), ())
+    return _outcome(_nothing_found(_acquisition(job.series), refused), job, (), ())
 
 
-def _acquisition(job: MeasureJob) -> InstanceHeader:
+def _acquisition(series: Series) -> InstanceHeader:
     """Header of an image of the stack: a localizer may hide among them."""
-    headers = [instance.header for instance in job.series.instances]
+    headers = [instance.header for instance in series.instances]
     return next((one for one in headers if one.planes and "LOCALIZER" not in one.image_type), headers[0])
 
 

@@ -14,7 +14,7 @@ import numpy as np
 import pydicom
 import pytest
 
-from node import app
+from node import offline
 from node.config import Config
 from node.dicom import scan
 from node.report import SrSummary, summary
@@ -211,7 +211,7 @@ def test_the_real_abdomen_with_a_simulated_phantom_is_calibrated_as_its_truth_sa
 def test_a_slab_without_identifiers_is_refused(tmp_path: Path) -> None:
     (entry,) = [
         one
-        for one in app.measure_offline([unpacked("slab_T11_T12_jpeg2000")], site(tmp_path, 104), tmp_path / "out")
-        if isinstance(one, app.Measured)
+        for one in offline.measure([unpacked("slab_T11_T12_jpeg2000")], site(tmp_path, 104), tmp_path / "out")
+        if isinstance(one, offline.Measured)
     ]
     assert getattr(entry.outcome.refusal, "reason", None) == "unsuitable-series"

@@ -29,9 +29,11 @@ from node.domain.settings import (
     LevelLimits,
     MeasurementSettings,
     OnnxModel,
+    PageSettings,
     QualitySettings,
     ReceiverSettings,
     ReformatSettings,
+    ReportSettings,
     RetryPolicy,
     SegmenterSettings,
     Sender,
@@ -66,6 +68,8 @@ class Config:
     assembly: AssemblySettings
     work: WorkSettings
     measurement: MeasurementSettings
+    page: PageSettings
+    report: ReportSettings
     destinations: tuple[Destination, ...]
     scanners: tuple[Scanner, ...]
     rules: tuple[Rule, ...]
@@ -262,6 +266,11 @@ def _config(
             reformat=ReformatSettings(**tables["reformat"].model_dump()),
             segmenter=_segmenter(tables["segmenter"], arrays["models"], file.parent),
         ),
+        page=_page(tables["page"], file.parent),
+        report=ReportSettings(
+            **tables["report"].model_dump(),
+            only={row.name: row.outputs for row in arrays["destinations"] if row.outputs},
+        ),
         destinations=tuple(_destination(row) for row in arrays["destinations"]),
         scanners=tuple(arrays["scanners"]),
         rules=tuple(arrays["rules"]),
@@ -283,6 +292,13 @@ def _tls(values: dict[str, Any], base: Path) -> TlsSettings | None:
 def _destination(row: Table) -> Destination:
     values = row.model_dump()
     return Destination(**(values | {"retry": RetryPolicy(**values["retry"])}))
+
+
+def _page(row: Table, folder: Path) -> PageSettings:
+    values = row.model_dump()
+    if values["font"]:
+        values["font"] = str(_path(values["font"], folder))
+    return PageSettings(**values)
 
 
 def _segmenter(row: Table, models: Sequence[Table], folder: Path) -> SegmenterSettings:

@@ -32,9 +32,12 @@ from node.domain.settings import (
     Destination,
     LevelLimits,
     OnnxModel,
+    Output,
+    PageSettings,
     QualitySettings,
     ReceiverSettings,
     ReformatSettings,
+    ReportSettings,
     RetryPolicy,
     SegmenterSettings,
     Sender,
@@ -142,6 +145,7 @@ DESTINATION = table(
         host=Annotated[str, AfterValidator(_host)],
         port=Port,
         calling_ae_title=AeTitle | None,
+        outputs=Annotated[tuple[Output, ...], Field(strict=False)],
         timeout_s=Positive,
     ),
     {"retry": (RETRY, RETRY())},
@@ -269,6 +273,15 @@ REFORMAT = table(
     ),
 )
 
+REPORT = table("report", fields_of(ReportSettings, omit=("outputs", "only")))
+PAGE = table(
+    "page",
+    fields_of(
+        PageSettings,
+        font=Text | None,
+    ),
+)
+
 Millimetres = Annotated[tuple[Positive, Positive, Positive], Field(strict=False)]
 Task = Literal["total", "vertebrae_pp", "vertebrae_pp_refined", "vertebrae_body"]
 TOTALSEGMENTATOR = table(
@@ -324,6 +337,8 @@ TABLES: dict[str, type[Table]] = {
     "confounders": CONFOUNDERS,
     "segmenter": SEGMENTER,
     "reformat": REFORMAT,
+    "page": PAGE,
+    "report": REPORT,
 }
 """``[name]``: each may be left out."""
 ARRAYS: dict[str, type[Table]] = {
@@ -350,8 +365,10 @@ PHANTOM = table(
         slab_length_mm=Positive | None,
         base_density_mg_cm3=Density | None,
         certificate_date=Text | None,
+        tolerance_mm=Positive | None,
     ),
     {"serial": (Text | None, None)},
+    {"geometry": (Literal["published", "partly published", "measured", "not published"] | None, None)},
     {"source": (Text | None, None), "note": (Annotated[str, Field(max_length=2000)] | None, None)},
 )
-"""``phantoms/<id>.toml``; ``source`` and ``note`` are for the reader of the file."""
+"""``phantoms/<id>.toml``; ``geometry``, ``source`` and ``note`` are for the reader of the file."""

@@ -11,7 +11,7 @@ from node.domain.instance import Series
 from node.domain.phantom import PhantomModel
 from node.domain.prior import PriorResult
 from node.domain.quality import Quality, ScannerKey, ScanRecord
-from node.domain.settings import MeasurementSettings
+from node.domain.settings import MeasurementSettings, PageSettings, ReportSettings
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +52,8 @@ class MeasureJob:
     provenance: Provenance
     quality: Quality = field(default_factory=Quality)
     """What the record of calibrations knows about the scanner."""
+    report: ReportSettings = field(default_factory=ReportSettings)
+    page: PageSettings = field(default_factory=PageSettings)
     priors: tuple[PriorResult, ...] = ()
     """Earlier results of the patient, oldest first."""
     predecessors: tuple[Predecessor, ...] = ()
@@ -62,6 +64,10 @@ class MeasureJob:
     """Under which this scan's calibration is recorded; ``None`` where the series does not tell."""
 
 
+Kind = Literal["sagittal", "segmentation", "curved", "key-image", "summary", "summary-pdf", "heights", "sr"]
+"""What an object is; "sr" is the bone-density report."""
+
+
 @dataclass(frozen=True, slots=True)
 class OutgoingObject:
     """A DICOM file to be delivered. ``order``: smaller first (images before the reports that cite them)."""
@@ -69,9 +75,11 @@ class OutgoingObject:
     path: Path
     sop_class_uid: str
     sop_instance_uid: str
-    kind: Literal["sagittal", "sr"]
+    kind: Kind
     order: int
     series_instance_uid: str | None = None
+    not_for: tuple[str, ...] = ()
+    """Destinations that do not take this kind of object."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -134,6 +134,8 @@ def _keep_outputs(connection: sa.Connection, job_id: str, objects: Sequence[Outg
 def _ship(connection: sa.Connection, at: float, job: Any, objects: Sequence[OutgoingObject]) -> None:
     for destination in job.destinations:
         for outgoing in objects:
+            if destination in outgoing.not_for:
+                continue
             connection.execute(
                 schema.deliveries.insert().values(
                     job_id=job.job_id,

@@ -10,9 +10,9 @@ read_back      a report as plain values; result: as JSON; pictures: as PNG
 """
 
 from node.report.files import write
-from node.report.pictures import previews
+from node.report.pictures import previews, render
 from node.report.read_back import SrSummary, summary
 from node.report.result import document, result
 from node.report.template import Template, load
 
-__all__ = ["SrSummary", "Template", "document", "load", "previews", "result", "summary", "write"]
+__all__ = ["SrSummary", "Template", "document", "load", "previews", "render", "result", "summary", "write"]

@@ -7,12 +7,18 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from PIL import Image
+
 from node.domain.findings import Findings
+from node.domain.settings import PageSettings
 from node.domain.spine import Vertebra
 from node.domain.volume import Volume
 from node.report import views
-from node.report.canvas import captioned, save_png
+from node.report.canvas import FINER, captioned, save_png
+from node.report.key_images import key_images
+from node.report.page import Style, language_of, page
 from node.report.views import MEASURED, ROD, VOI, shown
+from node.report.words import Words
 
 _NOTICE = "Automatic, not verified. Not for diagnosis."
 _MOST_WARNINGS = 3
@@ -30,6 +36,24 @@ def previews(volume: Volume, findings: Findings, out_dir: Path) -> tuple[Path, .
     ]
     for vertebra in shown(findings):
         paths.append(_axial(volume, findings, vertebra, out_dir / f"axial-{vertebra.level}.png"))
+    return tuple(paths)
+
+
+def render(volume: Volume, findings: Findings, out_dir: Path, settings: PageSettings) -> tuple[Path, ...]:
+    """Draw all views there are: the previews, the labelled images, the curved ones with contours, and the page.
+
+    The page has no heading: nothing in these files identifies a patient.
+    """
+    language = language_of(settings)
+    words = Words(language)
+    paths = list(previews(volume, findings, out_dir))
+    for number, picture in enumerate(key_images(findings, volume, words), 1):
+        paths.append(save_png(Image.fromarray(picture), out_dir / f"labelled-{number}.png"))
+    for reformat in findings.curved:
+        canvas = views.bent(volume, findings, reformat, (900, 1200))
+        paths.append(save_png(canvas.picture.reduce(FINER), out_dir / f"{reformat.name}.png"))
+    drawn = page(findings, volume, (), language, None, Style(language, settings.font))
+    paths.append(save_png(Image.fromarray(drawn), out_dir / "summary.png"))
     return tuple(paths)
 
 

@@ -97,15 +97,28 @@ def summary(path: Path, template: Template | None = None) -> SrSummary:
     Raises ``ReportInvalid`` when the file is not such a report.
     """
     template = template or load(shipped("sr_templates") / "bone_density.toml")
+    dataset = _read(path)
+    study = _study(dataset, template)
+    groups = [_group(item) for item in _walk(dataset) if _key(item, "ConceptNameCodeSequence") == _GROUP]
+    return _summary(dataset, study, groups, template)
+
+
+def levels(path: Path, template: Template | None = None) -> tuple[LevelSummary, ...]:
+    """The vertebrae of any report of this node, that of heights too. Raises ``ReportInvalid`` when it is no report."""
+    template = template or load(shipped("sr_templates") / "bone_density.toml")
+    dataset = _read(path)
+    groups = [_group(item) for item in _walk(dataset) if _key(item, "ConceptNameCodeSequence") == _GROUP]
+    return _levels(groups, template)
+
+
+def _read(path: Path) -> Dataset:
     try:
         dataset = pydicom.dcmread(path)
     except (OSError, InvalidDicomError) as error:
         raise ReportInvalid(f"{path.name} cannot be read: {error}") from error
     if dataset.get("Modality") != "SR" or "ContentSequence" not in dataset:
         raise ReportInvalid(f"{path.name} is not a structured report")
-    study = _study(dataset, template)
-    groups = [_group(item) for item in _walk(dataset) if _key(item, "ConceptNameCodeSequence") == _GROUP]
-    return _summary(dataset, study, groups, template)
+    return dataset
 
 
 def _summary(dataset: Dataset, study: _Group, groups: list[_Group], template: Template) -> SrSummary:

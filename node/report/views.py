@@ -204,6 +204,12 @@ def coronal(volume: Volume, findings: Findings, fit: tuple[int, int]) -> Canvas:
     return _drawn(cut, volume, findings, fit)[0]
 
 
+def bent(volume: Volume, findings: Findings, reformat: CurvedReformat, fit: tuple[int, int]) -> Canvas:
+    """The middle image of a curved reformat, named."""
+    cut = around_spine(curved_cut(reformat), findings.vertebrae, whole_height=True)
+    return _drawn(cut, volume, findings, fit)[0]
+
+
 def _drawn(
     cut: Cut, volume: Volume, findings: Findings, fit: tuple[int, int], name_size: float = 18
 ) -> tuple[Canvas, dict[str, float]]:
@@ -287,13 +293,21 @@ def _apart(wanted: Sequence[float], tall: Sequence[float], height: float) -> lis
     return centres
 
 
+def _slice_mm(findings: Findings) -> float:
+    straight, bent = [one.slice_mm for one in findings.reformats], [one.slice_mm for one in findings.curved]
+    return max([*straight, *bent], default=0.0)
+
+
+def unreliable(findings: Findings) -> bool:
+    """Whether slices are too thick for heights and fractures to be judged on reformats."""
+    return _slice_mm(findings) > RELIABLE_SLICE_MM + 0.01
+
+
 def _notes(findings: Findings, cut: Cut, words: Words) -> list[str]:
     """Warnings that belong to the picture itself: thick slices, no true distances."""
     notes = []
-    straight, bent = [one.slice_mm for one in findings.reformats], [one.slice_mm for one in findings.curved]
-    thickest = max([*straight, *bent], default=0.0)
-    if thickest > RELIABLE_SLICE_MM + 0.01:
-        notes.append(words.say("thick", mm=round(thickest, 1)))
+    if unreliable(findings):
+        notes.append(words.say("thick", mm=round(_slice_mm(findings), 1)))
     if isinstance(cut.surface, Bent):
         notes.append(words.say("curved"))
     return notes

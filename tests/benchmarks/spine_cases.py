@@ -17,6 +17,7 @@ from node.domain.volume import SourceImage, Volume
 from node.synthetic.phantoms import BMAS200, HA_3, HA_4_POINT, MINDWAYS_5
 from node.synthetic.spec import Fracture, TorsoSpec
 from node.synthetic.torso import make
+from tests.benchmarks import spine_people
 from tests.shared_data import truth, unpacked
 
 Floats = NDArray[np.float64]
@@ -132,6 +133,20 @@ def synthetic(number: int) -> Case:
         {name: np.array(level.centre_lps_mm) for name, level in seen.items()},
         {name: np.array(level.superior) for name, level in seen.items()},
         note,
+    )
+
+
+def varied(number: int) -> Case:
+    """The person of that number in ``spine_people``."""
+    spec = spine_people.person(number)
+    made = make(spec)
+    seen = {name: level for name, level in made.truth.levels.items() if level.visible == "full" and name[0] in "TL"}
+    return Case(
+        f"person {number}",
+        made.volume(),
+        {name: np.array(level.centre_lps_mm) for name, level in seen.items()},
+        {name: np.array(level.superior) for name, level in seen.items()},
+        spine_people.described(spec),
     )
 
 

@@ -7,8 +7,9 @@ from collections.abc import Sequence
 import numpy as np
 import pytest
 
-from node.imaging.spine.levels import VARIANTS, Naming, Signs, hypotheses_for, name
+from node.imaging.spine.levels import VARIANTS, Naming, hypotheses_for, name
 from node.imaging.spine.ribs import Reach
+from node.imaging.spine.signs import Signs
 
 RIB = Reach(100.0, 80.0, cut=False, fall_mm=30.0)
 PROCESS = Reach(42.0, 20.0, cut=False, fall_mm=0.0)
