@@ -143,7 +143,13 @@ def measure(
         else (),
     )
     seen = confounders.find(volume, scene, vertebrae, vois, settings, circumstances)
-    return _judge(found, reference, column, settings, circumstances, seen)
+    return _without_empty(_judge(found, reference, column, settings, circumstances, seen))
+
+
+def _without_empty(found: Findings) -> Findings:
+    """Leave out VOIs that hold nothing: there is nothing in them to report or to draw."""
+    vois = {level: one for level, one in found.vois.items() if one.volume_mm3 > 0}
+    return replace(found, vois=vois, densities={k: v for k, v in found.densities.items() if k in vois})
 
 
 def _judge(
