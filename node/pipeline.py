@@ -20,6 +20,7 @@ from node.domain.volume import Volume
 from node.errors import LevelsAmbiguous, StudyRefused
 from node.imaging import (
     body,
+    change,
     confounders,
     density,
     morphometry,
@@ -34,6 +35,7 @@ from node.imaging import (
 from node.imaging.confounders import Seen
 from node.imaging.standard import Circumstances, Standard
 from node.routing.kernels import kernel_class
+from node.routing.scanner import scan_date
 
 
 def examine(
@@ -56,12 +58,17 @@ def run(job: MeasureJob) -> MeasureOutcome:
     """
     header = _acquisition(job.series)
     volume: Volume | None = None
+    if job.settings.priors.enabled and job.prior_reports and not job.priors:
+        job = replace(job, priors=report.priors(job.prior_reports))
     try:
         volume = read.volume(job.series)
         qa = scan_record.without_patient(volume, header, job)
         if qa is not None:
             return replace(_outcome(_nothing_found(header, qa.refusal), job, (), ()), scan_record=qa.record)
         findings = measure(volume, header, job.phantoms, job.settings, job.quality, job.priors)
+        findings = replace(
+            findings, changes=change.changes(findings, scan_date(job.series), job.priors, job.settings.priors)
+        )
     except StudyRefused as refused:
         findings = _nothing_found(header, refused)
     return _leave(findings, volume, job)

@@ -34,6 +34,7 @@ from node.domain.settings import (
     OnnxModel,
     Output,
     PageSettings,
+    PriorSettings,
     QualitySettings,
     ReceiverSettings,
     ReformatSettings,
@@ -274,6 +275,7 @@ REFORMAT = table(
 )
 
 REPORT = table("report", fields_of(ReportSettings, omit=("outputs", "only")))
+PRIORS = table("priors", fields_of(PriorSettings, precision_error_percent=Annotated[float, Field(gt=0, le=20)]))
 PAGE = table(
     "page",
     fields_of(
@@ -338,6 +340,7 @@ TABLES: dict[str, type[Table]] = {
     "segmenter": SEGMENTER,
     "reformat": REFORMAT,
     "page": PAGE,
+    "priors": PRIORS,
     "report": REPORT,
 }
 """``[name]``: each may be left out."""

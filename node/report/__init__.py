@@ -14,6 +14,7 @@ read_back      a report as plain values; result: as JSON; pictures: as PNG
 
 from node.report.files import write
 from node.report.pictures import previews, render
+from node.report.priors import priors
 from node.report.read_back import SrSummary, summary
 from node.report.result import document, result
 from node.report.template import Template, load
@@ -26,6 +27,7 @@ __all__ = [
     "font_problem",
     "load",
     "previews",
+    "priors",
     "render",
     "result",
     "summary",
