@@ -1,27 +1,23 @@
-"""Composition root: the configuration becomes a running node, or one offline measurement."""
+"""Composition root: the configuration becomes a running node. It imports no measuring libraries."""
 
 from __future__ import annotations
 
-import hashlib
-import json
 import signal
-import tempfile
 import threading
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from importlib import metadata
 from pathlib import Path
-from typing import Any
 
-from node import assurance, log, pipeline, report, routing, segmenters
+from node import assurance, log, routing
 from node.config import Config, Rule
 from node.delivery import Deliverer
-from node.dicom import geometry, scan
+from node.dicom import geometry
 from node.domain.decision import Decision
 from node.domain.instance import Series
-from node.domain.job import MeasureJob, MeasureOutcome, Provenance
-from node.domain.quality import QualityRecord
-from node.errors import ConfigError, MeasurementFailed, Problem, StudyRefused
+from node.domain.job import MeasureJob, Provenance
+from node.domain.settings import SegmenterSettings
+from node.errors import ConfigError, Problem, StudyRefused
 from node.intake import Assembly, Plan, Receiver, Routes
 from node.ledger import Ledger
 from node.standing import Standing
@@ -37,6 +33,10 @@ def software_version() -> str:
 
 def require_engines(config: Config) -> None:
     """Raise ``ConfigError`` when an engine that the configuration asks for cannot be used on this machine."""
+    if config.measurement.segmenter == SegmenterSettings():
+        return
+    from node import segmenters  # only here: the node itself does without their libraries
+
     missing = segmenters.problems(config.measurement.segmenter)
     if missing:
         raise ConfigError(
@@ -58,10 +58,10 @@ def routes(config: Config, record: assurance.Records = assurance.no_record) -> R
 
 def decide(series: Sequence[Series], config: Config) -> tuple[Decision, ...]:
     """One decision for each series; series are compared within their study."""
-    return routing.decide(series, config.rules, _geometry(series))
+    return routing.decide(series, config.rules, geometry_of(series))
 
 
-def _geometry(series: Sequence[Series]) -> Mapping[str, StudyRefused | None]:
+def geometry_of(series: Sequence[Series]) -> Mapping[str, StudyRefused | None]:
     """Why a series is no regular stack, by series; ``None`` where it is one."""
     refusals: dict[str, StudyRefused | None] = {}
     for one in series:
@@ -102,6 +102,8 @@ def job_for(
         report_refusals=rule.report_refusals,
         out_dir=out_dir,
         provenance=Provenance(software_version(), config.digest),
+        report=replace(config.report, outputs=rule.outputs),
+        page=config.page,
         quality=assurance.quality_for(series, rule, config, record),
         qa_phantoms=assurance.qa_phantoms(config),
         scanner=routing.scanner_key(series),
@@ -181,104 +183,3 @@ def serve(config: Config, started: Callable[[Node], None] | None = None) -> None
         done.wait()
     finally:
         node.stop()
-
-
-@dataclass(frozen=True, slots=True)
-class Measured:
-    """One series measured offline."""
-
-    series: Series
-    decision: Decision
-    outcome: MeasureOutcome
-
-
-@dataclass(frozen=True, slots=True)
-class Ignored:
-    """One series, or one file, that is not measured."""
-
-    name: str
-    decision: Decision | None
-    message: str
-
-
-def measure_offline(paths: Iterable[Path], config: Config, out_dir: Path) -> Iterator[Measured | Ignored]:
-    """Measure what the rules select below ``paths`` (folders, zips, files), one series after the other.
-
-    Files go to a folder below ``out_dir`` for each series; what is not measured is yielded with its reason first.
-    """
-    require_engines(config)
-    with tempfile.TemporaryDirectory(prefix="vbmd-node-") as scratch:
-        found, skipped = scan.collect(paths, Path(scratch))
-        yield from (Ignored(one.name, None, one.message) for one in skipped)
-        decisions = decide(found, config)
-        chosen = []
-        for series, decision in zip(found, decisions, strict=True):
-            if decision.action == "ignore":
-                yield Ignored(series.series_instance_uid, decision, decision.message)
-            else:
-                chosen.append((series, decision))
-        for series, decision in chosen:
-            folder = out_dir / f"series-{hashlib.sha256(series.series_instance_uid.encode()).hexdigest()[:12]}"
-            yield Measured(series, decision, _run(job_for(series, decision, config, folder, _kept_record(config))))
-
-
-def _kept_record(config: Config) -> assurance.Records:
-    """What a node that has run with this configuration knows about its scanners."""
-    if not ledger_exists(config):
-        return assurance.no_record
-
-    def record(scanner: str) -> QualityRecord:
-        ledger = Ledger(config.database)
-        try:
-            return ledger.quality_record(scanner, patients=False)
-        finally:
-            ledger.close()
-
-    return record
-
-
-def ledger_exists(config: Config) -> bool:
-    """Whether a node has run with this configuration before, as far as that can be told without a connection."""
-    url = config.database
-    return not url.startswith("sqlite:///") or Path(url.removeprefix("sqlite:///")).exists()
-
-
-def qa_job(series: Series, config: Config) -> MeasureJob:
-    """The measurement of a QA scan that no rule has decided about."""
-    rule = config.rules[0] if config.rules else Rule(name="qa")
-    return MeasureJob(
-        series=series,
-        rule=rule.name,
-        phantoms=routing.phantoms_for(series, rule, config),
-        settings=config.measurement,
-        template=next(iter(config.templates.values())),
-        report_refusals=False,
-        out_dir=Path(),
-        provenance=Provenance(software_version(), config.digest),
-        qa_phantoms=assurance.qa_phantoms(config),
-        scanner=routing.scanner_key(series),
-    )
-
-
-def _run(job: MeasureJob) -> MeasureOutcome:
-    try:
-        return pipeline.run(job)
-    except Exception as error:  # noqa: BLE001 - the outermost loop: one series must not stop the others
-        _log.error("measurement-failed", rule=job.rule, exc_info=True)
-        return pipeline.refuse(
-            job, MeasurementFailed(f"The measurement failed with an error of the node itself ({type(error).__name__}).")
-        )
-
-
-def result_document(entries: Iterable[Measured | Ignored], config: Config) -> dict[str, Any]:
-    """The documented JSON of an offline measurement (docs/result.md)."""
-    entries = list(entries)
-    return report.document(
-        [
-            json.loads(one.outcome.result_json.read_text(encoding="utf-8"))
-            for one in entries
-            if isinstance(one, Measured)
-        ],
-        [one.decision for one in entries if isinstance(one, Ignored) and one.decision is not None],
-        Provenance(software_version(), config.digest),
-    )

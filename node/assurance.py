@@ -12,7 +12,7 @@ from apscheduler.schedulers.background import BackgroundScheduler
 
 from node import log, routing
 from node.config import Config, Rule
-from node.dicom import geometry, read, scan
+from node.dicom import geometry, scan
 from node.domain.instance import Series
 from node.domain.job import MeasureJob
 from node.domain.phantom import PhantomModel
@@ -23,7 +23,6 @@ from node.ledger import Ledger, LedgerUnavailable, keys
 from node.quality.borrowing import quality_of
 from node.quality.charts import named
 from node.quality.standing import Due, due, standings, told
-from node.scan_record import without_patient
 
 _log = log.get(__name__)
 
@@ -71,6 +70,12 @@ def alarms(ledger: Ledger, settings: QualitySettings) -> tuple[str, ...]:
         for one in standings(record, settings)
         for chart, alarm in one.alarms
     )
+
+
+def attention(ledger: Ledger, settings: QualitySettings) -> tuple[str, ...]:
+    """Overdue QA scans and open alarms, for ``status``."""
+    late = tuple(one.sentence for one in dues(ledger, settings))
+    return late + tuple(f"Out of control: {sentence}" for sentence in alarms(ledger, settings))
 
 
 class Reminder:
@@ -154,6 +159,9 @@ def add(paths: Iterable[Path], config: Config, ledger: Ledger, job: Callable[[Se
 
 
 def _added(series: Series, ledger: Ledger, job: Callable[[Series], MeasureJob]) -> Added:
+    from node.dicom import read  # only here: a node that serves does without the libraries that measure
+    from node.scan_record import without_patient
+
     name = series.series_instance_uid
     try:
         headers = [one.header for one in series.instances]

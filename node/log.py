@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 import sys
+import threading
 import traceback
 from collections.abc import Iterator, MutableMapping
 from contextlib import contextmanager
@@ -74,6 +75,7 @@ def setup(level: str = "INFO", *, as_json: bool = False, stream: TextIO | None =
     for name, floor in _QUIET.items():
         _quieten(logging.getLogger(name), floor)
     _capture_warnings()
+    threading.excepthook = _thread_ended
     structlog.configure(
         processors=[
             structlog.stdlib.filter_by_level,
@@ -90,6 +92,12 @@ def _quieten(logger: logging.Logger, floor: int) -> None:
     logger.setLevel(floor)
     logger.handlers[:] = [logging.NullHandler()]  # some libraries add a console of their own where they find none
     logger.propagate = True
+
+
+def _thread_ended(ended: threading.ExceptHookArgs) -> None:
+    """Log an exception that ended a thread, without its text."""
+    if ended.exc_value is not None:
+        get(__name__).error("thread-ended", exc_info=ended.exc_value)
 
 
 def _capture_warnings() -> None:

@@ -115,7 +115,7 @@ def _sentence(found: Examination, record: ScanRecord | None, obstacle: str | Non
     if record is None:
         parts.append(f"It cannot be recorded for quality assurance: {obstacle}.")
     else:
-        parts.append(f"It is recorded for scanner {record.key.scanner} at {record.key.kvp:g} kV.")
+        parts.append(f"This is a QA scan of scanner {record.key.scanner} at {record.key.kvp:g} kV.")
     read = [one for one in found.inserts if one.measured_mg_cm3 is not None]
     if read:
         values = ", ".join(f"{one.name} {one.measured_mg_cm3:.1f} ({one.nominal_mg_cm3:g})" for one in read)

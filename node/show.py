@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import asdict
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
 from node.ledger.records import SeriesStatus
-from node.report import SrSummary
+
+if TYPE_CHECKING:
+    from node.report import SrSummary
 
 
 def result_table(result: dict[str, Any]) -> RenderableType:

@@ -14,7 +14,7 @@ import numpy as np
 import pydicom
 import pytest
 
-from node import app
+from node import offline
 from node.config import Config
 from node.dicom import scan
 from node.report import SrSummary, summary
@@ -146,6 +146,31 @@ def test_contrast_medium_withholds_the_category(measured: Arrived) -> None:
     assert (result["category"], "contrast" in {one["code"] for one in result["warnings"]}) == ("not-classified", True)
 
 
+def test_contrast_medium_is_seen_in_the_image_too(measured: Arrived) -> None:
+    (sentence,) = [one["message"] for one in measured("contrast")["warnings"] if one["code"] == "contrast"]
+    assert sentence.startswith("Contrast medium was given (aorta 1")
+
+
+@pytest.mark.parametrize("name", sorted({*MEASURABLE, "abdomen_no_phantom", "abdomen_a"} - {"contrast"}))
+def test_scans_without_contrast_medium_are_not_taken_for_others(measured: Arrived, name: str) -> None:
+    assert "contrast" not in {one["code"] for one in measured(name)["warnings"]}
+
+
+@pytest.mark.parametrize("name", MEASURABLE)
+def test_every_level_of_the_mean_has_its_own_calibration(measured: Arrived, name: str) -> None:
+    result = measured(name)
+    assert all(result["levels"][level]["calibration"] for level in result["mean_levels"])
+
+
+@pytest.mark.parametrize("name", MEASURABLE)
+def test_the_expanded_uncertainty_holds_the_truth(measured: Arrived, name: str) -> None:
+    known, result = truth(name)["levels"], measured(name)
+    for level in result["mean_levels"]:
+        found = result["levels"][level]
+        error = found["vbmd_mg_cm3"] - known[level]["vbmd_apparent_phantom_units"]
+        assert abs(error) <= found["vbmd_expanded_uncertainty_mg_cm3"]
+
+
 def test_the_biconcave_fracture_is_a_candidate_of_grade_2(measured: Arrived) -> None:
     deformity = measured("cap_f74_fracture")["levels"]["L2"]["deformity"]
     assert (deformity["type"], deformity["genant_grade"]) == ("biconcave", 2)
@@ -186,7 +211,7 @@ def test_the_real_abdomen_with_a_simulated_phantom_is_calibrated_as_its_truth_sa
 def test_a_slab_without_identifiers_is_refused(tmp_path: Path) -> None:
     (entry,) = [
         one
-        for one in app.measure_offline([unpacked("slab_T11_T12_jpeg2000")], site(tmp_path, 104), tmp_path / "out")
-        if isinstance(one, app.Measured)
+        for one in offline.measure([unpacked("slab_T11_T12_jpeg2000")], site(tmp_path, 104), tmp_path / "out")
+        if isinstance(one, offline.Measured)
     ]
     assert getattr(entry.outcome.refusal, "reason", None) == "unsuitable-series"

@@ -3,6 +3,7 @@ from __future__ import annotations
 import io
 import json
 import logging
+import threading
 import warnings
 from collections.abc import Iterator
 
@@ -70,4 +71,15 @@ def test_an_exception_keeps_its_place_and_loses_its_text(name: str, stream: io.S
         logging.getLogger(name).exception("failed too")
     for line in _lines(stream):
         assert str(line["exception"]).startswith("ValueError at test_log.py:")
+    assert "GEHEIM" not in stream.getvalue()
+
+
+def test_an_exception_that_ends_a_thread_loses_its_text(stream: io.StringIO) -> None:
+    def fail() -> None:
+        raise ValueError("Invalid value: 'GEHEIM^Anna'")
+
+    thread = threading.Thread(target=fail)
+    thread.start()
+    thread.join()
+    assert "thread-ended" in stream.getvalue()
     assert "GEHEIM" not in stream.getvalue()

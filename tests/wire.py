@@ -8,6 +8,7 @@ from __future__ import annotations
 import socket
 import struct
 from pathlib import Path
+from typing import Any
 
 from pydicom import dcmread
 
@@ -40,10 +41,16 @@ def connect(port: int, host: str = "127.0.0.1", timeout_s: float = 60.0) -> sock
 
 
 def associate_rq(
-    called: str, calling: str, sop_class: str = CT_IMAGE, *, largest_pdu: int = OUR_LARGEST_PDU, window: int = 0
+    called: str,
+    calling: str,
+    sop_class: str = CT_IMAGE,
+    *,
+    syntax: str = EXPLICIT,
+    largest_pdu: int = OUR_LARGEST_PDU,
+    window: int = 0,
 ) -> bytes:
     """Return an A-ASSOCIATE-RQ PDU; ``window`` asks for so many operations at a time (PS3.7 D.3.3.3)."""
-    context = struct.pack(">B3x", CONTEXT) + _item(0x30, sop_class.encode()) + _item(0x40, EXPLICIT.encode())
+    context = struct.pack(">B3x", CONTEXT) + _item(0x30, sop_class.encode()) + _item(0x40, syntax.encode())
     user = _item(0x51, struct.pack(">L", largest_pdu)) + _item(0x52, b"2.25.1")
     if window:
         user += _item(0x53, struct.pack(">HH", window, window))
@@ -52,7 +59,7 @@ def associate_rq(
     return struct.pack(">BBL", 1, 0, len(body)) + body
 
 
-def associate(link: socket.socket, called: str, calling: str, sop_class: str = CT_IMAGE, **options: int) -> int:
+def associate(link: socket.socket, called: str, calling: str, sop_class: str = CT_IMAGE, **options: Any) -> int:
     """Open an association; return the longest PDU that the peer takes. Raises ``Closed`` when it is not accepted."""
     link.sendall(associate_rq(called, calling, sop_class, **options))
     kind, answer = receive(link)

@@ -9,7 +9,6 @@ import typer
 
 from node import log
 from node.cli.console import cli, out
-from node.demo import walk
 
 
 @cli.command()
@@ -18,6 +17,8 @@ def demo(
     out_dir: Annotated[Path, typer.Option("--out", help="Folder for everything the demo makes.")] = Path("demo-out"),
 ) -> None:
     """Send a CT study through a node into a PACS and show the report that arrives there."""
+    from node.demo import walk  # only here: it needs every library there is
+
     log.setup("WARNING")
     if not walk.run(study, out_dir, out):
         raise typer.Exit(1)

@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from node import app, log, show
+from node import log, offline, show
 from node.cli.console import ConfigOption, cli, err, out
 from node.config import load
 
@@ -29,10 +29,10 @@ def measure(
     target = out_dir or scratch or Path()
     entries = []
     try:
-        for entry in app.measure_offline(paths, settings, target):
+        for entry in offline.measure(paths, settings, target):
             entries.append(entry)
             _print_entry(entry, kept=out_dir is not None)
-        document = app.result_document(entries, settings)
+        document = offline.result_document(entries, settings)
         if json_file is not None:
             json_file.write_text(json.dumps(document, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
     finally:
@@ -44,8 +44,8 @@ def measure(
         raise typer.Exit(1)
 
 
-def _print_entry(entry: app.Measured | app.Ignored, *, kept: bool) -> None:
-    if isinstance(entry, app.Ignored):
+def _print_entry(entry: offline.Measured | offline.Ignored, *, kept: bool) -> None:
+    if isinstance(entry, offline.Ignored):
         slug = f"{entry.decision.reason}: " if entry.decision else ""
         out.print(f"ignored  {entry.name}  {slug}{entry.message}", markup=False)
         return

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from node import app, assurance, log, show_qa
+from node import app, assurance, log, offline, show_qa
 from node.cli.console import ConfigOption, cli, ledger, out
 from node.config import load
 from node.domain.quality import QualityRecord, RecordedScan
@@ -76,7 +76,7 @@ def add(
     settings.state.mkdir(parents=True, exist_ok=True)
     opened = Ledger(settings.database)
     try:
-        for entry in assurance.add(paths, settings, opened, lambda series: app.qa_job(series, settings)):
+        for entry in assurance.add(paths, settings, opened, lambda series: offline.qa_job(series, settings)):
             recorded += entry.record is not None
             label = f"recorded as scan {entry.scan}" if entry.record else "not recorded"
             out.print(f"{label}  {entry.name}  {entry.message}", markup=False)

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 from rich.table import Table
 
-from node import show
+from node import assurance, show
 from node.cli.console import ConfigOption, cli, ledger, out
 from node.config import load
 from node.ledger.states import State
@@ -25,6 +25,7 @@ def status(
     settings = load(config)
     with ledger(settings) as opened:
         rows, counts = opened.status(limit, tuple(state or ())), opened.counts()
+        quality = assurance.attention(opened, settings.quality)
     if as_json:
         out.print_json(data=[show.status_row(row) for row in rows])
         return
@@ -42,3 +43,5 @@ def status(
     out.print(
         "  ".join(f"{name.value} {number}" for name, number in counts.items() if number) or "Nothing has arrived yet."
     )
+    for sentence in quality:
+        out.print(sentence, style="red", markup=False)

@@ -41,6 +41,7 @@ def everything(
         _tls(tables, arrays),
         _destinations(tables["node"], arrays["destinations"]),
         _limits(tables),
+        _outputs(arrays),
         _images(tables["reformat"]),
         _engines(tables["segmenter"], raw, arrays["models"]),
         _unreachable("scanners", arrays["scanners"]),
@@ -226,3 +227,27 @@ def _engines(segmenter: Any, raw: Mapping[str, Any], models: Rows) -> Found:
     for index, model in models:
         if model.window_hu[0] >= model.window_hu[1]:
             yield f"models[{index}].window_hu", "the lower end is not below the upper.", "Give [lower, upper]."
+
+
+_STAND_ON = {"heights": "sagittal", "bone-density": "segmentation"}
+"""A report and the objects that it refers to."""
+
+
+def _outputs(arrays: Mapping[str, Rows]) -> Found:
+    """A report is useless, or refers to what is not there, without the images it is drawn on."""
+    for index, rule in arrays["rules"]:
+        if "heights" in rule.outputs and "sagittal" not in rule.outputs:
+            yield (
+                f"rules[{index}].outputs",
+                "heights are drawn on the sagittal images, which are not made.",
+                'Add "sagittal", or remove "heights".',
+            )
+    for index, destination in arrays["destinations"]:
+        for report, needed in _STAND_ON.items():
+            made = any(needed in rule.outputs for _, rule in arrays["rules"] if destination.name in rule.destinations)
+            if destination.outputs and report in destination.outputs and needed not in destination.outputs and made:
+                yield (
+                    f"destinations[{index}].outputs",
+                    f'"{report}" refers to "{needed}", which is not sent there.',
+                    f'Add "{needed}".',
+                )

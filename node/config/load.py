@@ -29,9 +29,12 @@ from node.domain.settings import (
     LevelLimits,
     MeasurementSettings,
     OnnxModel,
+    PageSettings,
+    PriorSettings,
     QualitySettings,
     ReceiverSettings,
     ReformatSettings,
+    ReportSettings,
     RetryPolicy,
     SegmenterSettings,
     Sender,
@@ -66,6 +69,8 @@ class Config:
     assembly: AssemblySettings
     work: WorkSettings
     measurement: MeasurementSettings
+    page: PageSettings
+    report: ReportSettings
     destinations: tuple[Destination, ...]
     scanners: tuple[Scanner, ...]
     rules: tuple[Rule, ...]
@@ -260,7 +265,13 @@ def _config(
             uncertainty=UncertaintySettings(**tables["uncertainty"].model_dump()),
             confounders=ConfounderPolicies(**tables["confounders"].model_dump()),
             reformat=ReformatSettings(**tables["reformat"].model_dump()),
+            priors=PriorSettings(**tables["priors"].model_dump()),
             segmenter=_segmenter(tables["segmenter"], arrays["models"], file.parent),
+        ),
+        page=_page(tables["page"], file.parent),
+        report=ReportSettings(
+            **tables["report"].model_dump(),
+            only={row.name: row.outputs for row in arrays["destinations"] if row.outputs},
         ),
         destinations=tuple(_destination(row) for row in arrays["destinations"]),
         scanners=tuple(arrays["scanners"]),
@@ -283,6 +294,13 @@ def _tls(values: dict[str, Any], base: Path) -> TlsSettings | None:
 def _destination(row: Table) -> Destination:
     values = row.model_dump()
     return Destination(**(values | {"retry": RetryPolicy(**values["retry"])}))
+
+
+def _page(row: Table, folder: Path) -> PageSettings:
+    values = row.model_dump()
+    if values["font"]:
+        values["font"] = str(_path(values["font"], folder))
+    return PageSettings(**values)
 
 
 def _segmenter(row: Table, models: Sequence[Table], folder: Path) -> SegmenterSettings:

@@ -18,6 +18,7 @@ from typing import Annotated, Any, ClassVar, Literal
 from pydantic import Discriminator, Field, Tag, field_validator, model_validator
 
 from node.config.tables import NotEmpty, Slug, Strings, Table, suggestion
+from node.domain.settings import Output, ReportSettings
 
 Kind = Literal["text", "texts", "number"]
 
@@ -178,6 +179,8 @@ class Rule(Table):
     """Ids of those that may lie under the patient; empty: those of the scanner."""
     template: Slug = "bone_density"
     destinations: Strings = ()
+    outputs: Annotated[tuple[Output, ...], Field(strict=False), NotEmpty] = ReportSettings().outputs
+    """What is made of a measured series."""
     report_refusals: bool = True
     """Whether a refusal is sent as a report that says why there is no measurement."""
     priority: Annotated[int, Field(ge=-100, le=100)] = 0

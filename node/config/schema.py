@@ -32,9 +32,13 @@ from node.domain.settings import (
     Destination,
     LevelLimits,
     OnnxModel,
+    Output,
+    PageSettings,
+    PriorSettings,
     QualitySettings,
     ReceiverSettings,
     ReformatSettings,
+    ReportSettings,
     RetryPolicy,
     SegmenterSettings,
     Sender,
@@ -142,6 +146,7 @@ DESTINATION = table(
         host=Annotated[str, AfterValidator(_host)],
         port=Port,
         calling_ae_title=AeTitle | None,
+        outputs=Annotated[tuple[Output, ...], Field(strict=False)],
         timeout_s=Positive,
     ),
     {"retry": (RETRY, RETRY())},
@@ -269,6 +274,16 @@ REFORMAT = table(
     ),
 )
 
+REPORT = table("report", fields_of(ReportSettings, omit=("outputs", "only")))
+PRIORS = table("priors", fields_of(PriorSettings, precision_error_percent=Annotated[float, Field(gt=0, le=20)]))
+PAGE = table(
+    "page",
+    fields_of(
+        PageSettings,
+        font=Text | None,
+    ),
+)
+
 Millimetres = Annotated[tuple[Positive, Positive, Positive], Field(strict=False)]
 Task = Literal["total", "vertebrae_pp", "vertebrae_pp_refined", "vertebrae_body"]
 TOTALSEGMENTATOR = table(
@@ -324,6 +339,9 @@ TABLES: dict[str, type[Table]] = {
     "confounders": CONFOUNDERS,
     "segmenter": SEGMENTER,
     "reformat": REFORMAT,
+    "page": PAGE,
+    "priors": PRIORS,
+    "report": REPORT,
 }
 """``[name]``: each may be left out."""
 ARRAYS: dict[str, type[Table]] = {
@@ -350,8 +368,10 @@ PHANTOM = table(
         slab_length_mm=Positive | None,
         base_density_mg_cm3=Density | None,
         certificate_date=Text | None,
+        tolerance_mm=Positive | None,
     ),
     {"serial": (Text | None, None)},
+    {"geometry": (Literal["published", "partly published", "measured", "not published"] | None, None)},
     {"source": (Text | None, None), "note": (Annotated[str, Field(max_length=2000)] | None, None)},
 )
-"""``phantoms/<id>.toml``; ``source`` and ``note`` are for the reader of the file."""
+"""``phantoms/<id>.toml``; ``geometry``, ``source`` and ``note`` are for the reader of the file."""

@@ -11,7 +11,7 @@ from node.domain.instance import Series
 from node.domain.phantom import PhantomModel
 from node.domain.prior import PriorResult
 from node.domain.quality import Quality, ScannerKey, ScanRecord
-from node.domain.settings import MeasurementSettings
+from node.domain.settings import MeasurementSettings, PageSettings, ReportSettings
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,14 +52,22 @@ class MeasureJob:
     provenance: Provenance
     quality: Quality = field(default_factory=Quality)
     """What the record of calibrations knows about the scanner."""
+    report: ReportSettings = field(default_factory=ReportSettings)
+    page: PageSettings = field(default_factory=PageSettings)
     priors: tuple[PriorResult, ...] = ()
     """Earlier results of the patient, oldest first."""
+    prior_reports: tuple[Path, ...] = ()
+    """Files of earlier reports of the patient that the node itself wrote; read when the job is done."""
     predecessors: tuple[Predecessor, ...] = ()
     """Reports about the series as it was before late instances came: this job's name them as predecessors."""
     qa_phantoms: tuple[PhantomModel, ...] = ()
     """Those by which a scan without a patient is recognised."""
     scanner: ScannerKey | None = None
     """Under which this scan's calibration is recorded; ``None`` where the series does not tell."""
+
+
+Kind = Literal["sagittal", "segmentation", "curved", "key-image", "summary", "summary-pdf", "heights", "sr"]
+"""What an object is; "sr" is the bone-density report."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,9 +77,11 @@ class OutgoingObject:
     path: Path
     sop_class_uid: str
     sop_instance_uid: str
-    kind: Literal["sagittal", "sr"]
+    kind: Kind
     order: int
     series_instance_uid: str | None = None
+    not_for: tuple[str, ...] = ()
+    """Destinations that do not take this kind of object."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,6 +10,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
+Output = Literal[
+    "bone-density", "segmentation", "sagittal", "heights", "curved", "key-images", "summary", "summary-pdf"
+]
+"""What a measured series gives: two reports, the segments of the first, the images of the second, and pictures."""
+
 
 @dataclass(frozen=True, slots=True)
 class CalibrationLimits:
@@ -212,6 +217,43 @@ class SegmenterSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class ReportSettings:
+    """What is written, and in which form."""
+
+    outputs: tuple[Output, ...] = (
+        "bone-density",
+        "segmentation",
+        "sagittal",
+        "heights",
+        "curved",
+        "key-images",
+        "summary",
+    )
+    only: Mapping[str, tuple[Output, ...]] = field(default_factory=dict)
+    """Destinations that get no more than these; others get all."""
+    sr_class: Literal["comprehensive", "comprehensive-3d"] = "comprehensive"
+    """SOP class of the reports. Their content is the same; Comprehensive is the older and the wider accepted."""
+
+
+@dataclass(frozen=True, slots=True)
+class PriorSettings:
+    """Comparison with earlier results of the patient."""
+
+    enabled: bool = True
+    precision_error_percent: float = 1.8
+    """Short-term precision in routine scanning with the phantom in place (Bligh 2009, Acad Radiol 16:2)."""
+
+
+@dataclass(frozen=True, slots=True)
+class PageSettings:
+    """The summary page and the labelled images."""
+
+    language: Literal["en", "zh"] = "en"
+    font: str | None = None
+    """A font file of the site's own, before all others; ``None``: those of the system."""
+
+
+@dataclass(frozen=True, slots=True)
 class MeasurementSettings:
     """Everything that the measurement itself can be told."""
 
@@ -221,6 +263,7 @@ class MeasurementSettings:
     category: CategoryLimits = field(default_factory=CategoryLimits)
     uncertainty: UncertaintySettings = field(default_factory=UncertaintySettings)
     confounders: ConfounderPolicies = field(default_factory=ConfounderPolicies)
+    priors: PriorSettings = field(default_factory=PriorSettings)
     segmenter: SegmenterSettings = field(default_factory=SegmenterSettings)
     reformat: ReformatSettings = field(default_factory=ReformatSettings)
 
@@ -316,6 +359,8 @@ class Destination:
     port: int
     calling_ae_title: str | None = None
     """``None``: the node's own."""
+    outputs: tuple[Output, ...] = ()
+    """What is sent there; empty: all that the rule makes."""
     timeout_s: float = 30.0
     retry: RetryPolicy = field(default_factory=RetryPolicy)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
@@ -43,6 +44,15 @@ class Anchor:
 
 
 @dataclass(frozen=True, slots=True)
+class Reading:
+    """Another way of naming the same vertebrae."""
+
+    names: Mapping[str, str]
+    """From the name that was given to the name in this reading."""
+    probability: float
+
+
+@dataclass(frozen=True, slots=True)
 class LevelAssignment:
     """How the names were decided."""
 
@@ -53,6 +63,8 @@ class LevelAssignment:
     """Probability that L1 is what is called L1."""
     lumbar_target_chance: float = 1.0
     """Probability that L1 or L2, whichever vertebra it is, lies wholly in the scan."""
+    alternatives: tuple[Reading, ...] = ()
+    """Other ways of naming worth telling, likeliest first."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)

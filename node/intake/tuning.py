@@ -46,10 +46,10 @@ _BUFFER_BYTES = 1 << 20
 _log = log.get(__name__)
 
 
-def handlers(network_timeout_s: float, largest_object_bytes: int) -> list[Any]:
-    """Return the event handlers to be bound to a server."""
+def handlers(network_timeout_s: float, largest_object_bytes: int, ended: Callable[[Association], None]) -> list[Any]:
+    """Return the event handlers to be bound to a server; ``ended`` is called once for every connection."""
     return [
-        (evt.EVT_CONN_OPEN, _on_open, [network_timeout_s]),
+        (evt.EVT_CONN_OPEN, _on_open, [network_timeout_s, ended]),
         (evt.EVT_PDU_RECV, _on_pdu, [largest_object_bytes]),
     ]
 
@@ -70,10 +70,13 @@ def silence() -> None:
     _config.LOG_HANDLER_LEVEL = "none"
 
 
-def _on_open(event: evt.Event, network_timeout_s: float) -> None:
-    """Exchange the queues and the socket of an association before its threads start."""
+def _on_open(event: evt.Event, network_timeout_s: float, ended: Callable[[Association], None]) -> None:
+    """Exchange the queues and the socket of an association, and guard its threads, before they start."""
     association = event.assoc
     provider, dimse = association.dul, association.dimse
+    threads: tuple[Any, Any] = association, provider
+    for thread, after in zip(threads, (lambda: _leave(association, ended), lambda: _close(association)), strict=True):
+        thread._target = _guarded(thread._target, after, str(association.requestor.address))
     if provider.socket is None or provider.socket.socket is None:
         return
     connection = provider.socket.socket
@@ -94,6 +97,41 @@ def _on_open(event: evt.Event, network_timeout_s: float) -> None:
     provider.to_user_queue = _NoticedQueue(lambda: dimse.msg_queue.put((None, None)))
 
 
+def _guarded(run: Callable[[], None], after: Callable[[], None], host: str) -> Callable[[], None]:
+    """What a peer sends may end a thread of pynetdicom with any exception: this association ends, and leaves nothing.
+
+    The text of the exception may quote what was sent, and is dropped.
+    """
+
+    def guarded() -> None:
+        try:
+            run()
+        except Exception as error:  # noqa: BLE001 - the outermost loop of an association
+            _log.warning("association-broken", host=host, error=type(error).__name__)
+        finally:
+            after()
+
+    return guarded
+
+
+def _leave(association: Association, ended: Callable[[Association], None]) -> None:
+    """The thread that serves has ended, always the later to know: nothing will be stored any more."""
+    association.dul.kill_dul()
+    ended(association)
+
+
+def _close(association: Association) -> None:
+    """Leave no socket open and nobody waiting when the last thread that reads has ended."""
+    wrapper = association.dul.socket
+    if wrapper is not None and wrapper.socket is not None:
+        wrapper._shutdown_socket()
+        wrapper.socket.close()
+    if isinstance(wrapper, WakefulSocket):
+        wrapper.let_sleep()
+    if association.requestor.primitive is None:
+        association.dul.to_user_queue.put(None)  # ends the wait for an association request
+
+
 def _crowded() -> bool:
     return sum(isinstance(thread, Association) for thread in threading.enumerate()) > MOST_CONNECTIONS
 
@@ -109,12 +147,6 @@ def _shaken_hands(connection: socket.socket, host: str) -> bool:
         _log.warning("tls-handshake-failed", host=host, why=reason)
         return False
     return True
-
-
-def let_go(association: Association) -> None:
-    """End the wait for an association request on a connection that is closed already."""
-    if association.requestor.primitive is None:
-        association.dul.to_user_queue.put(None)
 
 
 def _give_up_after(connection: socket.socket, seconds: float) -> None:
@@ -183,8 +215,8 @@ class WakefulSocket(AssociationSocket):
             self._woken.recv(4096)
         return number in found
 
-    def _shutdown_socket(self) -> None:
-        super()._shutdown_socket()
+    def let_sleep(self) -> None:
+        """Close what woke it; nobody waits any more."""
         self._waker.close()
         self._woken.close()
 

@@ -59,7 +59,12 @@ def load(connection: sa.Connection, job_id: str) -> MeasureJob:
     instances = tuple(studies.stored(row) for row in connection.execute(query))
     document = codec.load_job(job.document)
     predecessors = lineage.documents(connection, job.predecessor)
-    return replace(document, series=replace(document.series, instances=instances), predecessors=predecessors)
+    return replace(
+        document,
+        series=replace(document.series, instances=instances),
+        predecessors=predecessors,
+        prior_reports=lineage.of_patient(connection, job.series_key),
+    )
 
 
 def finish(connection: sa.Connection, at: float, job_id: str, outcome: MeasureOutcome, result: Any) -> None:
@@ -134,6 +139,8 @@ def _keep_outputs(connection: sa.Connection, job_id: str, objects: Sequence[Outg
 def _ship(connection: sa.Connection, at: float, job: Any, objects: Sequence[OutgoingObject]) -> None:
     for destination in job.destinations:
         for outgoing in objects:
+            if destination in outgoing.not_for:
+                continue
             connection.execute(
                 schema.deliveries.insert().values(
                     job_id=job.job_id,

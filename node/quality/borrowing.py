@@ -52,7 +52,7 @@ def quality_of(
     """What is known for a scan made ``on`` a day. ``phantoms``: ids of those that may be borrowed from."""
     if key is None:
         return Quality()
-    broken = out_of_control(record, settings, key.scanner)
+    broken = out_of_control(record, settings, key.scanner, on)
     return Quality(
         stored(record, settings, key, kernel, on, phantoms) if asynchronous and broken is None else None,
         cross(record, key, on),

@@ -29,7 +29,7 @@ from datetime import date
 from typing import Literal
 
 import numpy as np
-from scipy.stats import norm, t
+from scipy.special import ndtr, stdtrit
 
 Test = Literal["limits", "drift"]
 AlarmState = Literal["open", "not confirmed", "resolved"]
@@ -77,7 +77,7 @@ class Baseline:
     sd: float
     """Of these scans."""
     unit: float
-    """SD widened for the small number of scans, not below the stated minimum: limits are multiples of it."""
+    """SD, at least the stated minimum, widened for the small number of scans: limits are multiples of it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,7 +197,7 @@ def control(points: Sequence[Point], limits: Limits, resets: Sequence[Reset] = (
 def widening(scans: int, sd_limit: float) -> float:
     """By how much the SD of a baseline is widened, so that ``sd_limit`` of it has the probability that it has of a
     known normal distribution."""
-    return float(t.ppf(norm.cdf(sd_limit), scans - 1) / sd_limit * np.sqrt(1.0 + 1.0 / scans))
+    return float(stdtrit(scans - 1, ndtr(sd_limit)) / sd_limit * np.sqrt(1.0 + 1.0 / scans))
 
 
 def slope_per_year(points: Sequence[Point], min_days: int = 60, min_points: int = 5) -> float | None:
@@ -214,5 +214,5 @@ def slope_per_year(points: Sequence[Point], min_days: int = 60, min_points: int 
 def _baseline(points: Sequence[Point], limits: Limits) -> Baseline:
     values = np.array([point.value for point in points])
     sd = float(values.std(ddof=1))
-    unit = max(sd * widening(len(values), limits.sd_limit), limits.min_sd, 1e-9)
+    unit = max(sd, limits.min_sd, 1e-9) * widening(len(values), limits.sd_limit)
     return Baseline(points[0].when, points[-1].when, len(points), float(values.mean()), sd, unit)

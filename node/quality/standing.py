@@ -119,18 +119,35 @@ def insert_standings(scans: Sequence[RecordedScan]) -> tuple[InsertStanding, ...
     return tuple(found)
 
 
-def out_of_control(record: QualityRecord, settings: QualitySettings, scanner: str) -> str | None:
-    """Why a scanner is out of control, in a sentence; ``None`` when it is not. Any kVp and kernel of it counts."""
-    broken = [(one, chart, alarm) for one in standings(record, settings) for chart, alarm in one.alarms
-              if one.setup.key.scanner == scanner]  # fmt: skip
+def out_of_control(
+    record: QualityRecord, settings: QualitySettings, scanner: str, on: date | None = None
+) -> str | None:
+    """Why a scanner is out of control, in a sentence; ``None`` when it is not. Any kVp and kernel of it counts.
+
+    With ``on``, for scans made on that day: an alarm concerns all that came after the last QA scan before it.
+    """
+    broken = [
+        (one, chart, alarm)
+        for one in standings(record, settings)
+        if one.setup.key.scanner == scanner
+        for chart, alarm in one.alarms
+        if on is None or on >= _last_good(chart, alarm)
+    ]
     if not broken:
         return None
     standing, chart, alarm = min(broken, key=lambda found: (found[2].when, found[2].order))
-    more = f" and {len(broken) - 1} more" if len(broken) > 1 else ""
-    return (
-        f"Scanner {named(standing.setup.key)}, is out of control since {alarm.when}: {told(chart, alarm)}{more}; "
-        "it has not been resolved."
-    )
+    more = f", and {len(broken) - 1} more alarms" if len(broken) > 1 else ""
+    return f"{named(standing.setup.key)}, since {alarm.when}: {told(chart, alarm)}{more}. Not resolved."
+
+
+def _last_good(chart: Chart, alarm: Alarm) -> date:
+    """Day of the last QA scan before an alarm."""
+    earlier = [
+        judged.point.when
+        for judged in chart.control.points
+        if (judged.point.when, judged.point.order) < (alarm.when, alarm.order)
+    ]
+    return earlier[-1] if earlier else alarm.when
 
 
 def told(chart: Chart, alarm: Alarm) -> str:

@@ -4,19 +4,22 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import highdicom as hd
 from highdicom.sr import RelationshipTypeValues as Relation
 from highdicom.sr.value_types import ContentItem
 
 from node.domain.findings import BoneDensity, Converted, Findings
-from node.domain.job import Provenance
+from node.domain.job import Predecessor, Provenance
 from node.domain.phantom import Calibration
-from node.domain.settings import CategoryLimits
+from node.domain.prior import Change
+from node.domain.settings import CategoryLimits, ReportSettings
 from node.domain.spine import Vertebra, Voi
 from node.errors import ReportInvalid
 from node.report import items
+from node.report.items import SegmentReference
+from node.report.segmentation import Plan
 from node.report.source import Region, Source
 from node.report.template import Coded, Template
 from node.report.uids import DEVICE_UID, Uids
@@ -42,11 +45,37 @@ class Report:
     uids: Uids
     provenance: Provenance
     category: CategoryLimits
+    settings: ReportSettings = field(default_factory=ReportSettings)
+    predecessors: tuple[Predecessor, ...] = ()
+    """Reports that those of this job replace."""
+    segmentation: Plan | None = None
+    """The segments that groups refer to; ``None`` where none is sent."""
 
     @property
     def refused(self) -> bool:
         """Whether there is no density to report."""
         return self.findings.refusal is not None
+
+    @property
+    def written(self) -> frozenset[str]:
+        """What is written for this series: of a refused one the bone-density report alone."""
+        sagittal = any(reformat.name == "sagittal" for reformat in self.findings.reformats)
+        heights = any(vertebra.heights for vertebra in self.findings.vertebrae)
+        missing = {
+            "segmentation": self.segmentation is None,
+            "sagittal": not sagittal,
+            "heights": not (sagittal and heights and "sagittal" in self.settings.outputs),
+        }
+        if self.refused:
+            return frozenset({"bone-density", "summary", "summary-pdf"} & set(self.settings.outputs))
+        return frozenset(name for name in self.settings.outputs if not missing.get(name))
+
+    def segment(self, regions: tuple[Region, ...], *name: str) -> SegmentReference | None:
+        """The segment of that name, where one is written."""
+        if self.segmentation is None or name not in self.segmentation.number or not regions:
+            return None
+        number = self.segmentation.number[name]
+        return SegmentReference(self.segmentation.sop_instance_uid, number, regions[0].frame)
 
     def say(self, name: str, /, **words: object) -> str:
         """A sentence of the template."""
@@ -66,10 +95,10 @@ def content(report: Report) -> hd.sr.ContainerContentItem:
     )
     tree: list[ContentItem] = [
         *hd.sr.LanguageOfContentItemAndDescendants(items.concept(template.language)),
-        *_observer(report),
+        *observer(report),
         items.code(_PROCEDURE_REPORTED, document.procedure, Relation.HAS_CONCEPT_MOD),
         *_explanation(report),
-        _image_library(report, [] if report.refused else used),
+        image_library(report, [] if report.refused else used),
     ]
     if groups:
         tree.append(items.container(_MEASUREMENTS, groups))
@@ -86,7 +115,7 @@ def _explanation(report: Report) -> Iterator[ContentItem]:
         yield items.text(name, f"{refusal.message} [{refusal.reason}]")
 
 
-def _observer(report: Report) -> hd.sr.ObservationContext:
+def observer(report: Report) -> hd.sr.ObservationContext:
     """The software, as the observer (TID 1004)."""
     device = hd.sr.DeviceObserverIdentifyingAttributes(
         uid=DEVICE_UID,
@@ -100,7 +129,7 @@ def _observer(report: Report) -> hd.sr.ObservationContext:
     return hd.sr.ObservationContext(observer_device_context=context)
 
 
-def _image_library(report: Report, used: list[Region]) -> hd.sr.ContainerContentItem:
+def image_library(report: Report, used: list[Region]) -> hd.sr.ContainerContentItem:
     """The images that carry a region, else the one that stands for the series (TID 1600).
 
     Never absent: some viewers fail without it. Never the whole series: it would fill the report, and a report that
@@ -150,7 +179,7 @@ def _groups(report: Report) -> tuple[list[ContentItem], list[Region]]:
         groups.append(_voi_group(report, vertebra, findings.vois[vertebra.level], of_level[vertebra.level]))
     used = [region for regions in of_level.values() for region in regions]
     for vertebra in findings.vertebrae:
-        if vertebra.heights is None:
+        if vertebra.heights is None or "heights" in report.written:
             continue
         region = _body_region(report.source, vertebra, of_level.get(vertebra.level, ()))
         if region is not None:
@@ -185,6 +214,7 @@ def _voi_group(report: Report, vertebra: Vertebra, voi: Voi, regions: tuple[Regi
     template, level, numbers = report.template, vertebra.level, report.template.numbers
     density = _density(report, level)
     measurements, comment = [], report.say("comment_voi_no_density", level=level)
+    ordered = _led_by(regions, len(regions) // 2)
     if density is not None:
         method = _method(report)
         measurements += [
@@ -199,13 +229,14 @@ def _voi_group(report: Report, vertebra: Vertebra, voi: Voi, regions: tuple[Regi
         items.number(numbers["voi_volume"], voi.volume_mm3),
         items.number(numbers["level_confidence"], vertebra.confidence),
     ]
-    return items.region_group(
+    return items.group(
         tracking=report.say("tracking_voi", level=level),
         tracking_uid=report.uids.uid("voi", level),
         finding=template.findings["trabecular"],
         site=template.site(level),
-        algorithm=_algorithm(report),
-        regions=_led_by(regions, len(regions) // 2),
+        algorithm=algorithm(report),
+        regions=ordered,
+        segment=report.segment(ordered, "voi", level),
         measurements=measurements,
         answers=list(_inclusion(report, voi, density)),
         comment=comment,
@@ -250,6 +281,7 @@ def _mean_group(report: Report, of_level: Mapping[str, tuple[Region, ...]]) -> C
     if mean is None:
         raise ReportInvalid("there is no mean to report")
     levels, method = ", ".join(findings.mean_levels), _method(report)
+    regions = tuple(region for level in findings.mean_levels for region in of_level.get(level, ()))
     measurements = [items.number(items.derived(template.numbers["vbmd"], _MEAN), mean, method)]
     if uncertainty is not None:
         measurements.append(items.number(template.numbers["vbmd_uncertainty"], uncertainty, method))
@@ -262,13 +294,14 @@ def _mean_group(report: Report, of_level: Mapping[str, tuple[Region, ...]]) -> C
         uncertainty="unknown" if uncertainty is None else report.figure("vbmd_uncertainty", uncertainty),
         material=_material(report),
     )
-    return items.region_group(
+    return items.group(
         tracking=report.say("tracking_mean", levels=levels),
         tracking_uid=report.uids.uid("mean"),
         finding=template.findings["trabecular"],
         site=template.site("mean"),
-        algorithm=_algorithm(report),
-        regions=tuple(region for level in findings.mean_levels for region in of_level.get(level, ())),
+        algorithm=algorithm(report),
+        regions=regions,
+        segment=report.segment(regions, "mean"),
         measurements=measurements,
         answers=[
             items.code(template.concepts["category"], template.values["category"][findings.category]),
@@ -308,12 +341,12 @@ def _body_group(report: Report, vertebra: Vertebra, regions: tuple[Region, ...])
             items.code(concepts["deformity"], template.values["deformity"][deformity.type]),
             items.code(concepts["genant_grade"], template.values["genant_grade"][str(deformity.genant_grade)]),
         ]
-    return items.region_group(
+    return items.group(
         tracking=report.say("tracking_body", level=vertebra.level),
         tracking_uid=report.uids.uid("body", vertebra.level),
         finding=template.findings["body"],
         site=template.site(vertebra.level),
-        algorithm=_algorithm(report, calibrated=False),
+        algorithm=algorithm(report, calibrated=False),
         regions=regions,
         measurements=measurements,
         answers=answers,
@@ -335,7 +368,7 @@ def _method(report: Report) -> Coded:
     return report.template.values["method"][_material(report) + ("-asynchronous" if asynchronous else "")]
 
 
-def _algorithm(report: Report, calibrated: bool = True) -> hd.sr.AlgorithmIdentification:
+def algorithm(report: Report, calibrated: bool = True) -> hd.sr.AlgorithmIdentification:
     """Name, version and parameters (TID 4019): enough to make a number again."""
     return hd.sr.AlgorithmIdentification(
         name=report.template.document.algorithm,
@@ -380,10 +413,33 @@ def _statements(report: Report) -> Iterator[ContentItem]:
             yield items.text(concepts["evidence"], report.say("evidence", name=name, value=shown))
     for caution in findings.cautions:
         yield items.text(concepts["warning"], report.say("warning", message=caution.message, code=caution.code))
+    for change in findings.changes:
+        yield from _change_statements(report, change)
     yield from _calibration_statements(report)
     yield items.text(concepts["acquisition"], _acquisition(report))
-    yield from _assignment_statements(report)
+    yield from assignment_statements(report)
     yield items.text(concepts["notice"], report.say("notice"))
+
+
+def _change_statements(report: Report, change: Change) -> Iterator[ContentItem]:
+    """What became of the mean since one earlier result, and whether that is more than scatter."""
+    concepts, answers = report.template.concepts, report.template.values["included"]
+    on = change.prior.study_date.isoformat()
+    if change.change_mg_cm3 is None or change.least_significant_change_mg_cm3 is None:
+        reasons = "; ".join(change.not_comparable)
+        yield items.text(concepts["change"], report.say("change_not_comparable", date=on, reasons=reasons))
+        return
+    rate = change.percent_per_year
+    sentence = report.say(
+        "change",
+        date=on,
+        change=f"{change.change_mg_cm3:+.1f}",
+        percent="–" if change.change_percent is None else f"{change.change_percent:+.1f}",
+        rate="" if rate is None else report.say("change_rate", rate=f"{rate:+.1f}"),
+        least=f"{change.least_significant_change_mg_cm3:.1f}",
+    )
+    yield items.text(concepts["change"], sentence)
+    yield items.code(concepts["change_significant"], answers["yes" if change.significant else "no"])
 
 
 def _calibration_statements(report: Report) -> Iterator[ContentItem]:
@@ -451,7 +507,7 @@ def _acquisition(report: Report) -> str:
     )
 
 
-def _assignment_statements(report: Report) -> Iterator[ContentItem]:
+def assignment_statements(report: Report) -> Iterator[ContentItem]:
     """How the levels got their names."""
     name, assignment = report.template.concepts["level_assignment"], report.findings.assignment
     if assignment is None:

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
 from typing import cast
 
 import highdicom as hd
 from highdicom.sr import RelationshipTypeValues as Relation
-from highdicom.sr.value_types import ContentItem
+from highdicom.sr.value_types import ContentItem, ContentSequence
+from pydicom.dataset import Dataset
+from pydicom.uid import SegmentationStorage
 
 from node.errors import ReportInvalid
-from node.report.source import Region
+from node.report.source import Region, SourceFrame
 from node.report.template import Coded, NumberSpec
 
 _IMAGE_REGION = Coded("111030", "DCM", "Image Region")
@@ -66,6 +70,20 @@ def container(name: Coded, items: Sequence[ContentItem]) -> hd.sr.ContainerConte
     return holder
 
 
+def _draw(number: Dataset, region: Region) -> None:
+    """Hang the outline at a number (TID 300: INFERRED FROM a SCOORD): drawn by viewers that cannot paint a segment."""
+    item = hd.sr.ScoordContentItem(
+        name=concept(_IMAGE_REGION),
+        graphic_type=hd.sr.GraphicTypeValues.POLYLINE,
+        graphic_data=region.outline,
+        relationship_type=Relation.INFERRED_FROM,
+    )
+    item.ContentSequence = hd.sr.ContentSequence([_image_of(region)])
+    if "ContentSequence" not in number:
+        number.ContentSequence = hd.sr.ContentSequence()
+    number.ContentSequence.append(item)
+
+
 def _first_region(region: Region) -> hd.sr.ImageRegion:
     """A closed outline on one source image or frame."""
     return hd.sr.ImageRegion(hd.sr.GraphicTypeValues.POLYLINE, region.outline, _image_of(region))
@@ -92,7 +110,16 @@ def _image_of(region: Region) -> hd.sr.SourceImageForRegion:
     )
 
 
-def region_group(
+@dataclass(frozen=True, slots=True)
+class SegmentReference:
+    """One segment of a segmentation, and an image it was made on (TID 1411: Referenced Segment, Source image)."""
+
+    sop_instance_uid: str
+    segment_number: int
+    source: SourceFrame
+
+
+def group(
     *,
     tracking: str,
     tracking_uid: str,
@@ -104,26 +131,56 @@ def region_group(
     answers: Sequence[ContentItem] = (),
     comment: str | None = None,
     comment_name: Coded | None = None,
+    segment: SegmentReference | None = None,
+    planar: bool = False,
 ) -> ContentItem:
-    """A measurement group on outlines (TID 1411).
+    """A measurement group: on a segment or on outlines (TID 1411), or on one outline of one image (TID 1410).
 
-    Every group carries outlines: one group without coordinates makes common viewers fail on the whole study.
+    Every group carries outlines: one group without coordinates makes common viewers fail on the whole study. On a
+    segment the outline of the middle image hangs at each number, because a group has either a segment or regions.
     """
     if not regions or not measurements:
         raise ReportInvalid(f"{tracking}: a group needs an outline and a number")
-    group = hd.sr.VolumetricROIMeasurementsAndQualitativeEvaluations(
+    made = _typed(planar, segment, regions)(
         tracking_identifier=hd.sr.TrackingIdentifier(uid=tracking_uid, identifier=tracking),
-        referenced_regions=[_first_region(regions[0])],
         finding_type=concept(finding),
         finding_sites=[hd.sr.FindingSite(anatomic_location=concept(site))],
         algorithm_id=algorithm,
         measurements=measurements,
     )
-    holder = cast(ContentItem, group[0])
-    for region in regions[1:]:
+    holder = cast(ContentItem, made[0])
+    for item in holder.ContentSequence if segment is not None else ():
+        if item.ValueType == "NUM":
+            _draw(item, regions[0])
+        elif item.ConceptNameCodeSequence[0].CodeValue == "121233":
+            item.ConceptNameCodeSequence[0].CodeMeaning = "Source image for segmentation"  # as PS3.16 writes it
+    for region in regions[1:] if segment is None and not planar else ():
         holder.ContentSequence.append(_further_region(region))
     for answer in answers:
         holder.ContentSequence.append(answer)
     if comment and comment_name:
         holder.ContentSequence.append(text(comment_name, comment))
     return holder
+
+
+def _typed(planar: bool, segment: SegmentReference | None, regions: Sequence[Region]) -> Callable[..., ContentSequence]:
+    """The template that fits what the group lies on, with that filled in."""
+    if planar:
+        return partial(
+            hd.sr.PlanarROIMeasurementsAndQualitativeEvaluations, referenced_region=_first_region(regions[0])
+        )
+    volumetric = hd.sr.VolumetricROIMeasurementsAndQualitativeEvaluations
+    if segment is None:
+        return partial(volumetric, referenced_regions=[_first_region(regions[0])])
+    source = hd.sr.SourceImageForSegmentation(
+        referenced_sop_class_uid=segment.source.sop_class_uid,
+        referenced_sop_instance_uid=segment.source.sop_instance_uid,
+        referenced_frame_numbers=[segment.source.frame_number] if segment.source.frame_number else None,
+    )
+    reference = hd.sr.ReferencedSegment(
+        sop_class_uid=str(SegmentationStorage),
+        sop_instance_uid=segment.sop_instance_uid,
+        segment_number=segment.segment_number,
+        source_images=[source],
+    )
+    return partial(volumetric, referenced_segment=reference)

@@ -8,16 +8,18 @@ from datetime import date
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageDraw
+from PIL import Image
 
-from node.domain.findings import Findings
+from node.domain.findings import Findings, Refusal
 from node.domain.prior import PriorResult
-from node.domain.settings import CategoryLimits
+from node.domain.settings import CategoryLimits, PageSettings
 from node.domain.volume import Volume
 from node.report import charts, views
-from node.report.canvas import FINER, PAPER
-from node.report.charts import ACCENT, FAINT, INK, QUIET, Bar, Box, Point
-from node.report.typeset import Colour, Language, Type
+from node.report.canvas import FINER
+from node.report.charts import ACCENT, INK, QUIET, Bar, Box, Point
+from node.report.cuts import shown, unreliable
+from node.report.sheet import Sheet
+from node.report.typeset import Colour, Language, Type, font_problem
 from node.report.words import Words, material_name, number_of
 
 WIDTH, HEIGHT = 1280, 1600
@@ -57,6 +59,11 @@ class Style:
     limits: CategoryLimits = field(default_factory=CategoryLimits)
 
 
+def language_of(settings: PageSettings) -> Language:
+    """The configured language where it can be written on this machine, else English."""
+    return settings.language if font_problem(settings.language, settings.font) is None else "en"
+
+
 def page(
     findings: Findings,
     volume: Volume | None,
@@ -73,7 +80,7 @@ def page(
     return np.asarray(_Page(findings, volume, tuple(priors), heading or Heading(), style).drawn())
 
 
-class _Page:
+class _Page(Sheet):
     def __init__(
         self,
         findings: Findings,
@@ -82,10 +89,9 @@ class _Page:
         heading: Heading,
         style: Style,
     ) -> None:
+        super().__init__((WIDTH, HEIGHT), MARGIN, style.language, style.font_file)
         self.findings, self.volume, self.priors, self.heading, self.style = findings, volume, priors, heading, style
         self.words = Words(style.language)
-        self.sheet = Image.new("RGB", (WIDTH * FINER, HEIGHT * FINER), PAPER)
-        self.draw = ImageDraw.Draw(self.sheet)
 
     def drawn(self) -> Image.Image:
         """Everything, as seen."""
@@ -95,35 +101,12 @@ class _Page:
         self._spine((MARGIN, top, MARGIN + LEFT_WIDTH, bottom))
         y = self._result((right, top, WIDTH - MARGIN, bottom))
         y = self._densities((right, y, WIDTH - MARGIN, bottom))
-        low = bottom - 330
+        low = bottom - 350
         self._axials((right, y, WIDTH - MARGIN, low - 24))
         half = (WIDTH - MARGIN - right - 28) / 2
         self._calibration((right, low, right + half, bottom))
         self._trend((right + half + 28, low, WIDTH - MARGIN, bottom))
         return self.sheet.reduce(FINER)
-
-    def type(self, size: float, colour: Colour = INK, bold: bool = False) -> Type:
-        """A type of the page's language."""
-        return Type(size, colour, bold, self.style.language == "zh", self.style.font_file, FINER)
-
-    def write(self, x: float, y: float, text: str, kind: Type, anchor: str = "lt", width: float | None = None) -> None:
-        """One line at a place as seen, cut to a width."""
-        shown = text if width is None else kind.fitted(text, width * FINER)
-        kind.draw(self.draw, (x * FINER, y * FINER), shown, anchor)
-
-    def paragraph(self, x: float, y: float, text: str, kind: Type, width: float, most: int = 9) -> float:
-        """Wrapped lines, the last one cut where there are more; returns where the next one would stand."""
-        lines = kind.wrapped(text, width * FINER)
-        if len(lines) > most:
-            lines = [*lines[: most - 1], kind.fitted(" ".join(lines[most - 1 :]), width * FINER)]
-        for line in lines:
-            self.write(x, y, line, kind)
-            y += kind.line_height / FINER
-        return y
-
-    def rule(self, y: float) -> None:
-        """A faint line across the page."""
-        self.draw.line([(MARGIN * FINER, y * FINER), ((WIDTH - MARGIN) * FINER, y * FINER)], fill=FAINT, width=FINER)
 
     def _header(self) -> float:
         words, heading, across = self.words, self.heading, WIDTH - 2 * MARGIN
@@ -192,12 +175,12 @@ class _Page:
         review = [f"{v.level} {said}" for v in judged if (said := words.deformity(findings, v.level))]
         if review:
             text = words.say("fracture_one", levels=", ".join(review))
-            self.paragraph(left, low + 8, text, self.type(TEXT, REFUSED, bold=True), right - left, 2)
-        elif judged:
+            self.paragraph(left, low + 12, text, self.type(TEXT, REFUSED, bold=True), right - left, 2)
+        elif judged and not unreliable(findings):
             text = words.say("fracture_none", count=len(judged))
-            self.paragraph(left, low + 8, text, self.type(TEXT), right - left, 2)
-        else:
-            self.paragraph(left, low + 8, words.say("fracture_unknown"), self.type(TEXT, QUIET), right - left, 2)
+            self.paragraph(left, low + 12, text, self.type(TEXT), right - left, 2)
+        elif not judged:
+            self.paragraph(left, low + 12, words.say("fracture_unknown"), self.type(TEXT, QUIET), right - left, 2)
 
     def _result(self, box: Box) -> float:
         left, top, right, _ = box
@@ -206,7 +189,11 @@ class _Page:
             self.write(left, top, words.say("not_measured"), self.type(50, REFUSED, bold=True))
             if findings.refusal is None:
                 return top + 76
-            return self.paragraph(left, top + 76, words.refusal(findings.refusal), self.type(26), right - left, 6) + 10
+            y = self.paragraph(left, top + 76, words.refusal(findings.refusal), self.type(26), right - left, 6)
+            for line in _readings(findings.refusal, words):
+                self.write(left, y, line, self.type(TEXT), width=right - left)
+                y += 34
+            return y + 10
         title = words.say("mean_of", levels=", ".join(findings.mean_levels))
         self.write(left, top, title, self.type(TEXT, ACCENT, bold=True))
         number = self.type(88, INK, bold=True)
@@ -225,21 +212,28 @@ class _Page:
         key = "limits" if valid else "limits_void"
         said = words.say(key, low=low, high=high, material=material_name(limits.material))
         self.write(left, top + 182, said, self.type(SMALL, QUIET), width=right - left)
-        return top + 224
+        y = top + 212
+        for name, one in (("converted", findings.mean_k2hpo4), ("native", findings.mean_native_estimate)):
+            if one is not None:
+                text = words.say(name, value=one.vbmd_mg_cm3, spread=one.expanded_uncertainty_mg_cm3)
+                self.write(left, y, text, self.type(SMALL), width=right - left)
+                y += 30
+        return y + 12
 
     def _densities(self, box: Box) -> float:
         left, top, right, _ = box
         words, findings = self.words, self.findings
         if findings.refusal is not None or not findings.densities:
             y = top
-            for vertebra in views.shown(findings):
+            for vertebra in shown(findings):
                 voi = findings.vois[vertebra.level]
                 text = words.say("no_density", level=vertebra.level, hu=voi.hu_mean, sd=voi.hu_sd)
                 self.write(left, y, text, self.type(TEXT), width=right - left)
                 y += 34
             return y + 14
         bars = self._bars()
-        self.write(left, top, words.say("densities"), self.type(TEXT, ACCENT, bold=True))
+        title = words.say("densities" if findings.mean_k2hpo4 is None else "in_material", material="K₂HPO₄")
+        self.write(left, top, title, self.type(TEXT, ACCENT, bold=True))
         self.write(right, top + 2, words.say("uncertainty"), self.type(SMALL, QUIET), "rt", width=400)
         bottom = top + 40 + 40 * len(bars) + 34
         valid = findings.category != "not-classified"
@@ -247,24 +241,28 @@ class _Page:
         return bottom + 20
 
     def _bars(self) -> list[Bar]:
+        """The mean and its vertebrae, in the unit that the limits are for where that is known."""
         findings, words = self.findings, self.words
         bars = []
         if findings.mean_vbmd_mg_cm3 is not None:
-            spread = findings.mean_expanded_uncertainty_mg_cm3 or 0.0
-            bars.append(Bar(words.say("mean"), findings.mean_vbmd_mg_cm3, spread, True, True))
-        wanted = {v.level for v in views.shown(findings)}
+            mean, spread = findings.mean_vbmd_mg_cm3, findings.mean_expanded_uncertainty_mg_cm3 or 0.0
+            if findings.mean_k2hpo4 is not None:
+                mean, spread = findings.mean_k2hpo4.vbmd_mg_cm3, findings.mean_k2hpo4.expanded_uncertainty_mg_cm3
+            bars.append(Bar(words.say("mean"), mean, spread, True, True))
+        wanted = {v.level for v in shown(findings)}
         for level, one in findings.densities.items():
             if level in wanted or one.included_in_mean:
+                said = one if findings.mean_k2hpo4 is None or one.k2hpo4 is None else one.k2hpo4
                 why = "" if one.included_in_mean else words.exclusion(one.exclusion_reason)
-                spread, counts = one.expanded_uncertainty_mg_cm3, one.included_in_mean
-                bars.append(Bar(level, one.vbmd_mg_cm3, spread, counts, remark=why))
+                value, spread = said.vbmd_mg_cm3, said.expanded_uncertainty_mg_cm3
+                bars.append(Bar(level, value, spread, one.included_in_mean, remark=why))
         return bars[:6]
 
     def _axials(self, box: Box) -> None:
         left, top, right, bottom = box
         if self.volume is None:
             return
-        vertebrae = views.shown(self.findings)[:2]
+        vertebrae = shown(self.findings)[:2]
         width = (right - left - 28) / 2
         tall = bottom - top - 32
         for n, vertebra in enumerate(vertebrae):
@@ -280,17 +278,24 @@ class _Page:
         left, top, right, bottom = box
         words, fit, line = self.words, self.findings.phantom, self.findings.calibration
         self.write(left, top, words.say("calibration"), self.type(TEXT, ACCENT, bold=True))
-        if fit is None:
+        said = []
+        if fit is not None:
+            charts.rods(self.draw, (left, top + 38, right, bottom - 156), fit, line, self.type(TEXT))
+            serial = words.say("serial", serial=fit.phantom.serial) if fit.phantom.serial else words.say("no_serial")
+            said += [fit.phantom.model, serial]
+        elif line is None or line.source is None:
             self.write(left, top + 44, words.say("no_phantom"), self.type(TEXT, QUIET))
-            return
-        charts.rods(self.draw, (left, top + 38, right, bottom - 128), fit, line, self.type(TEXT))
-        serial = words.say("serial", serial=fit.phantom.serial) if fit.phantom.serial else words.say("no_serial")
-        said = [fit.phantom.model, serial]
+        else:
+            source = words.say("asynchronous", source=line.source)
+            self.paragraph(left, top + 40, source, self.type(SMALL), right - left, 5)
         if line is not None:
             said.append(words.say("line", sigma=line.sigma_ct, beta=line.beta_ct))
-            said.append(words.say("fit", r_squared=line.r_squared, rms=line.rms_residual_hu))
+            if line.r_squared is not None and line.rms_residual_hu is not None:
+                said.append(words.say("fit", r_squared=line.r_squared, rms=line.rms_residual_hu))
+        if self.findings.slope_cv_percent is not None:
+            said.append(words.say("slope_cv", cv=self.findings.slope_cv_percent))
         for n, text in enumerate(said):
-            self.write(left, bottom - 118 + 29 * n, text, self.type(SMALL), width=right - left)
+            self.write(left, bottom - 146 + 29 * n, text, self.type(SMALL), width=right - left)
 
     def _trend(self, box: Box) -> None:
         left, top, right, bottom = box
@@ -300,8 +305,8 @@ class _Page:
         if len(points) < 2:
             self.paragraph(left, top + 44, words.say("no_prior"), self.type(TEXT, QUIET), right - left, 3)
             return
-        charts.trend(self.draw, (left, top + 38, right, bottom - 128), points, self.style.limits, self.type(TEXT))
-        self.paragraph(left, bottom - 118, self._change(points), self.type(SMALL), right - left, 3)
+        charts.trend(self.draw, (left, top + 38, right, bottom - 156), points, self.style.limits, self.type(TEXT))
+        self.paragraph(left, bottom - 146, self._change(points), self.type(SMALL), right - left, 3)
 
     def _points(self) -> list[Point]:
         findings = self.findings
@@ -318,7 +323,7 @@ class _Page:
     def _comparable(self, prior: PriorResult) -> bool:
         """The same material, the same vertebrae, and a phantom in both scans."""
         line = self.findings.calibration
-        same = line is not None and prior.material == line.material
+        same = line is not None and line.kind == "simultaneous" and prior.material == line.material
         return same and not prior.asynchronous and set(prior.mean_levels) == set(self.findings.mean_levels)
 
     def _change(self, points: Sequence[Point]) -> str:
@@ -330,3 +335,18 @@ class _Page:
         change = now.value - last.value
         rate = 100.0 * change / last.value / years if last.value > 0 and years > 0 else 0.0
         return self.words.say("change", change=change, date=last.on.isoformat(), rate=rate)
+
+
+def _readings(refusal: Refusal, words: Words) -> list[str]:
+    """Where names are in doubt: what each way of naming would give, unless the reason itself says so."""
+    found = refusal.evidence.get("readings")
+    if not isinstance(found, list) or "probability" in words.refusal(refusal):
+        return []
+    lines = []
+    for reading in found[:3]:
+        levels = reading.get("levels", {})
+        calibrated = bool(levels) and all("vbmd_mg_cm3" in one for one in levels.values())
+        key, unit = ("vbmd_mg_cm3", "mg/cm³") if calibrated else ("hu", "HU")
+        values = ", ".join(f"{name} {one[key]:.1f} {unit}" for name, one in levels.items())
+        lines.append(words.say("reading", percent=round(100 * reading["probability"]), values=values))
+    return lines

@@ -13,12 +13,12 @@ from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian
 from pydicom.valuerep import format_number_as_ds
 
 from node.domain.job import Provenance
-from node.domain.spine import Reformat
+from node.domain.spine import RELIABLE_SLICE_MM, Reformat
 from node.domain.volume import OUTSIDE_FIELD_HU
 from node.errors import ReportInvalid
 from node.report import identity
 from node.report.source import Source
-from node.report.template import Coded, Template
+from node.report.template import Coded, SagittalSpec, Template
 from node.report.uids import Uids
 
 _ACQUISITION = (
@@ -124,9 +124,12 @@ def _common(
         identity.copy_attributes(header, image, ["LossyImageCompressionRatio", "LossyImageCompressionMethod"])
     image.SliceThickness = _ds(reformat.thickness_mm)
     image.DerivationDescription = f"Sagittal reformat, {reformat.thickness_mm:g} mm"
-    image.DerivationCodeSequence = [_code(spec.derivation)]
-    image.SourceImageSequence = Sequence(_sources(source, spec.source_purpose))
-    _pixels(image, reformat, spec.window_center_hu, spec.window_width_hu)
+    if reformat.slice_mm > RELIABLE_SLICE_MM + 0.01:
+        image.ImageComments = unreliable(reformat.slice_mm)
+    image.DerivationCodeSequence = [code_item(spec.derivation)]
+    image.SourceImageSequence = Sequence(sources(source, spec.source_purpose))
+    _pixels(image, reformat)
+    windows(image, spec)
     return image
 
 
@@ -146,24 +149,36 @@ def _acquisition(image: Dataset, source: Source) -> None:
             setattr(image, keyword, value)
 
 
-def _pixels(image: Dataset, reformat: Reformat, window_center_hu: int, window_width_hu: int) -> None:
+def _pixels(image: Dataset, reformat: Reformat) -> None:
     image.SamplesPerPixel = 1
     image.PhotometricInterpretation = "MONOCHROME2"
     image.Rows, image.Columns = reformat.hu.shape[1:]
     image.BitsAllocated, image.BitsStored, image.HighBit = 16, 16, 15
     image.PixelRepresentation = 1
     image.RescaleIntercept, image.RescaleSlope, image.RescaleType = "0", "1", "HU"
-    image.WindowCenter, image.WindowWidth = str(window_center_hu), str(window_width_hu)
     image.add_new("PixelPaddingValue", "SS", OUTSIDE_FIELD_HU)
 
 
-def _code(code: Coded) -> Dataset:
+def windows(image: Dataset, spec: SagittalSpec) -> None:
+    """Bone first, which viewers open with, then soft tissue."""
+    image.WindowCenter = [str(spec.window_center_hu), str(spec.soft_window_center_hu)]
+    image.WindowWidth = [str(spec.window_width_hu), str(spec.soft_window_width_hu)]
+    image.WindowCenterWidthExplanation = ["Bone", "Soft tissue"]
+
+
+def unreliable(slice_mm: float) -> str:
+    """What a reader of reformats of thick slices must know."""
+    return f"Made from slices of {slice_mm:.3g} mm: not reliable for fractures."
+
+
+def code_item(code: Coded) -> Dataset:
+    """A code as a sequence item."""
     item = Dataset()
     item.CodeValue, item.CodingSchemeDesignator, item.CodeMeaning = code.value, code.scheme, code.meaning
     return item
 
 
-def _sources(source: Source, purpose: Coded) -> Iterator[Dataset]:
+def sources(source: Source, purpose: Coded) -> Iterator[Dataset]:
     """Every image of the volume, or every used frame of a multi-frame object (PS3.3 C.7.6.1.1.4)."""
     frames: dict[str, list[int]] = {}
     classes: dict[str, str] = {}
@@ -178,7 +193,7 @@ def _sources(source: Source, purpose: Coded) -> Iterator[Dataset]:
         item.ReferencedSOPInstanceUID = instance
         if numbers:
             item.ReferencedFrameNumber = numbers
-        item.PurposeOfReferenceCodeSequence = [_code(purpose)]
+        item.PurposeOfReferenceCodeSequence = [code_item(purpose)]
         yield item
 
 

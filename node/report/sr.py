@@ -1,41 +1,70 @@
-"""The content tree as a DICOM object: Comprehensive SR (PS3.3 A.35.3)."""
+"""A content tree as a DICOM object: Comprehensive or Comprehensive 3D SR (PS3.3 A.35.3, A.35.13)."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import datetime
 
 import highdicom as hd
 from highdicom.coding_schemes import CodingSchemeIdentificationItem
 from pydicom.dataset import Dataset
-from pydicom.uid import ExplicitVRLittleEndian
+from pydicom.sequence import Sequence
+from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian, SegmentationStorage
 
+from node.domain.job import Kind, Predecessor
+from node.report import bone_density as density_report
+from node.report import heights as heights_report
 from node.report import identity
-from node.report.bone_density import Report, content
+from node.report.bone_density import Report
 
 INSTANCE_NUMBER = 1
+_KINDS: Mapping[str, Kind] = {"bone-density": "sr", "heights": "heights"}
+"""What the ledger calls the reports."""
+_CLASSES = {"comprehensive": hd.sr.ComprehensiveSR, "comprehensive-3d": hd.sr.Comprehensive3DSR}
 
 
 def bone_density(report: Report, created: datetime | None) -> Dataset:
     """The bone-density report, or the one that says why there is none: unverified, complete."""
+    document = report.template.document
+    description = document.series_description_refused if report.refused else document.series_description
+    return _document(
+        report, density_report.content(report), "bone-density", document.series_number, description, created
+    )
+
+
+def heights(report: Report, created: datetime | None) -> Dataset:
+    """The report of vertebral heights on the sagittal images: unverified, complete."""
+    spec = report.template.heights
+    return _document(
+        report, heights_report.content(report), "heights", spec.series_number, spec.series_description, created
+    )
+
+
+def _document(
+    report: Report,
+    root: hd.sr.ContainerContentItem,
+    name: str,
+    series_number: int,
+    series_description: str,
+    created: datetime | None,
+) -> Dataset:
     template, source = report.template, report.source.representative
-    root = content(report)
     scheme = template.scheme
     moment = identity.moment(source, created)
     document = template.document
-    dataset = hd.sr.ComprehensiveSR(
+    dataset: Dataset = _CLASSES[report.settings.sr_class](
         evidence=[_evidence(report, uid) for uid in referenced_instances(root)],
         content=root,
-        series_instance_uid=report.uids.uid("series", "bone-density"),
-        series_number=document.series_number,
-        sop_instance_uid=report.uids.uid("instance", "bone-density"),
+        series_instance_uid=report.uids.uid("series", name),
+        series_number=series_number,
+        sop_instance_uid=report.uids.uid("instance", name),
         instance_number=INSTANCE_NUMBER,
         manufacturer=document.manufacturer,
         is_complete=True,
         is_final=False,
         is_verified=False,
         transfer_syntax_uid=ExplicitVRLittleEndian,
-        series_description=document.series_description_refused if report.refused else document.series_description,
+        series_description=series_description,
         manufacturer_model_name=document.model,
         software_versions=report.provenance.software_version,
         content_date=moment.date,
@@ -51,14 +80,26 @@ def bone_density(report: Report, created: datetime | None) -> Dataset:
         ],
     )
     identity.identify(source, dataset)
-    for name in ("InstanceCreation", "Series"):
-        setattr(dataset, f"{name}Date", moment.date)
-        setattr(dataset, f"{name}Time", moment.time)
+    for stage in ("InstanceCreation", "Series"):
+        setattr(dataset, f"{stage}Date", moment.date)
+        setattr(dataset, f"{stage}Time", moment.time)
+    replaced = [one for one in report.predecessors if one.kind == _KINDS[name]]
+    if replaced:
+        dataset.PredecessorDocumentsSequence = Sequence([_predecessor(one) for one in replaced])
     dataset.add_new("ContributingEquipmentSequence", "SQ", [identity.equipment(source)])
     for item in walk(dataset):
         if item.get("ValueType") == "CONTAINER":
             item.ContinuityOfContent = "SEPARATE"  # CONTINUOUS makes viewers leave out the names of numbers
     return dataset
+
+
+def _predecessor(document: Predecessor) -> Dataset:
+    """A report that this one replaces (PS3.3 C.17.2.3)."""
+    item, series, study = Dataset(), Dataset(), Dataset()
+    item.ReferencedSOPClassUID, item.ReferencedSOPInstanceUID = document.sop_class_uid, document.sop_instance_uid
+    series.SeriesInstanceUID, series.ReferencedSOPSequence = document.series_instance_uid, Sequence([item])
+    study.StudyInstanceUID, study.ReferencedSeriesSequence = document.study_instance_uid, Sequence([series])
+    return study
 
 
 def walk(item: Dataset) -> Iterator[Dataset]:
@@ -78,8 +119,8 @@ def referenced_instances(root: Dataset) -> list[str]:
 
 
 def _evidence(report: Report, sop_instance_uid: str) -> Dataset:
-    """As much of a source image as the document needs; names are filled in afterwards, unchecked and unchanged."""
-    header = report.source.header(sop_instance_uid)
+    """As much of an image as the document needs; names are filled in afterwards, unchecked and unchanged."""
+    header = _own(report).get(sop_instance_uid) or report.source.header(sop_instance_uid)
     evidence = Dataset()
     for keyword in identity.REQUIRED_EMPTY:
         setattr(evidence, keyword, None)
@@ -88,3 +129,29 @@ def _evidence(report: Report, sop_instance_uid: str) -> Dataset:
         header, evidence, ["StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID", "SOPClassUID", "Modality"]
     )
     return evidence
+
+
+def own_instances(report: Report) -> set[str]:
+    """SOP Instance UIDs of the node's own objects that a report may refer to."""
+    return set(_own(report))
+
+
+def _own(report: Report) -> dict[str, Dataset]:
+    """The headers of those that are written: segmentation and sagittal images."""
+    own: dict[str, Dataset] = {}
+    if report.segmentation is not None and "segmentation" in report.written:
+        uid = report.segmentation.sop_instance_uid
+        own[uid] = _reference(report, "segmentation", uid, str(SegmentationStorage), "SEG")
+    for reformat in report.findings.reformats if "sagittal" in report.written else ():
+        for index in range(len(reformat.hu)):
+            uid = report.uids.uid("instance", reformat.name, index)
+            own[uid] = _reference(report, reformat.name, uid, str(CTImageStorage), "CT")
+    return own
+
+
+def _reference(report: Report, series: str, instance_uid: str, sop_class_uid: str, modality: str) -> Dataset:
+    own = Dataset()
+    own.StudyInstanceUID = report.source.representative.StudyInstanceUID
+    own.SeriesInstanceUID = report.uids.uid("series", series)
+    own.SOPInstanceUID, own.SOPClassUID, own.Modality = instance_uid, sop_class_uid, modality
+    return own

@@ -60,10 +60,13 @@ _CONCEPTS = [
     "acquisition",
     "deformity",
     "genant_grade",
+    "change",
+    "change_significant",
     "notice",
     "comment",
     "qualitative_evaluations",
 ]
+_PICTURES = ("curved-sagittal", "curved-coronal", "key-images", "summary", "summary-pdf")
 _FINDINGS = ("trabecular", "body")
 _TEXTS: Mapping[str, frozenset[str]] = {
     name: frozenset(words.split())
@@ -76,7 +79,13 @@ _TEXTS: Mapping[str, frozenset[str]] = {
         "comment_voi_no_density": "level",
         "comment_mean": "levels vbmd uncertainty material",
         "comment_body": "level",
+        "comment_heights": "level finding",
+        "deformity_candidate": "type loss grade",
+        "deformity_unknown": "",
         "warning": "message code",
+        "change": "date change percent rate least",
+        "change_rate": "rate",
+        "change_not_comparable": "date reasons",
         "exclusion": "message code",
         "evidence": "name value",
         "category_limits": "normal osteoporosis material kvp",
@@ -174,8 +183,27 @@ class SagittalSpec:
     series_number: int
     window_center_hu: int
     window_width_hu: int
+    soft_window_center_hu: int
+    soft_window_width_hu: int
     derivation: Coded
     source_purpose: Coded
+
+
+@dataclass(frozen=True, slots=True)
+class HeightsSpec:
+    """The report of vertebral heights, on the sagittal images."""
+
+    title: Coded
+    series_description: str
+    series_number: int
+
+
+@dataclass(frozen=True, slots=True)
+class SeriesSpec:
+    """A series of its own."""
+
+    series_description: str
+    series_number: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,6 +215,9 @@ class Template:
     scheme: Scheme
     document: DocumentSpec
     sagittal: SagittalSpec
+    segmentation: SeriesSpec
+    heights: HeightsSpec
+    pictures: Mapping[str, SeriesSpec]
     sites: Mapping[str, Coded]
     numbers: Mapping[str, NumberSpec]
     concepts: Mapping[str, Coded]
@@ -294,6 +325,9 @@ def _template(parsed: Mapping[str, Any], reader: _Reader, digest: str) -> Templa
         scheme=_scheme(parsed, reader),
         document=_document(parsed, reader),
         sagittal=_sagittal(parsed, reader),
+        segmentation=_series(parsed, "segmentation", reader),
+        heights=_heights(parsed, reader),
+        pictures=_pictures(parsed, reader),
         sites=_sites(parsed, reader),
         numbers=_numbers(parsed, reader),
         concepts=reader.codes(parsed, "concepts", tuple(_CONCEPTS)),
@@ -344,9 +378,36 @@ def _sagittal(parsed: Mapping[str, Any], reader: _Reader) -> SagittalSpec:
         series_number=reader.number(table, "series_number", where, 1, 2**31 - 1),
         window_center_hu=reader.number(table, "window_center_hu", where, -2000, 4000),
         window_width_hu=reader.number(table, "window_width_hu", where, 1, 8000),
+        soft_window_center_hu=reader.number(table, "soft_window_center_hu", where, -2000, 4000),
+        soft_window_width_hu=reader.number(table, "soft_window_width_hu", where, 1, 8000),
         derivation=reader.code(table, "derivation", where),
         source_purpose=reader.code(table, "source_purpose", where),
     )
+
+
+def _series(parent: Mapping[str, Any], name: str, reader: _Reader, under: str = "") -> SeriesSpec:
+    table, where = reader.table(parent, name, under), f"{under}{name}."
+    reader.strangers(table, frozenset(f.name for f in fields(SeriesSpec)), where)
+    return SeriesSpec(
+        series_description=reader.text(table, "series_description", where),
+        series_number=reader.number(table, "series_number", where, 1, 2**31 - 1),
+    )
+
+
+def _heights(parsed: Mapping[str, Any], reader: _Reader) -> HeightsSpec:
+    table, where = reader.table(parsed, "heights"), "heights."
+    reader.strangers(table, frozenset(f.name for f in fields(HeightsSpec)), where)
+    return HeightsSpec(
+        title=reader.code(table, "title", where),
+        series_description=reader.text(table, "series_description", where),
+        series_number=reader.number(table, "series_number", where, 1, 2**31 - 1),
+    )
+
+
+def _pictures(parsed: Mapping[str, Any], reader: _Reader) -> dict[str, SeriesSpec]:
+    tables = reader.table(parsed, "pictures")
+    reader.strangers(tables, frozenset(_PICTURES), "pictures.")
+    return {name: _series(tables, name, reader, "pictures.") for name in _PICTURES}
 
 
 def _sites(parsed: Mapping[str, Any], reader: _Reader) -> dict[str, Coded]:

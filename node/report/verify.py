@@ -6,19 +6,20 @@ from collections.abc import Iterator, Mapping
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
 
+import highdicom as hd
 import numpy as np
 import pydicom
 from pydicom.dataset import Dataset
 
 from node.domain.findings import Findings
-from node.domain.spine import Reformat, Voi
+from node.domain.spine import Reformat, Vertebra, Voi
 from node.errors import ReportInvalid
 from node.report import read_back
 from node.report.bone_density import Report
 from node.report.identity import PATIENT_AND_STUDY, taken
 from node.report.outline import Raster
 from node.report.read_back import LevelSummary, SrSummary
-from node.report.sr import referenced_instances, walk
+from node.report.sr import own_instances, referenced_instances, walk
 
 _GEOMETRY_TOLERANCE_MM = 1e-3
 _AWAY_MM = 5.0
@@ -42,6 +43,47 @@ def bone_density(path: Path, report: Report) -> None:
     _raise(path, problems)
 
 
+def heights(path: Path, report: Report) -> None:
+    """Check the file of vertebral heights: every number against the findings, every outline on its image."""
+    dataset = pydicom.dcmread(path)
+    stated = {one.level: one for one in read_back.levels(path, report.template)}
+    problems = [*_identity(dataset, report), *_tree(dataset), *_references(dataset, report)]
+    for vertebra in report.findings.vertebrae:
+        if vertebra.heights is None:
+            continue
+        ours = stated.get(vertebra.level)
+        if ours is None:
+            problems.append(f"{vertebra.level} is missing")
+            continue
+        pairs = _height_pairs(ours, vertebra) | {"confidence": (ours.confidence, vertebra.confidence)}
+        problems += _differences(vertebra.level, pairs)
+    _raise(path, problems)
+
+
+def segmentation(path: Path, report: Report) -> None:
+    """Check the segmentation: patient, segments, and as much of each as the masks hold."""
+    dataset = pydicom.dcmread(path)
+    problems = list(_identity(dataset, report))
+    planned, volume = report.segmentation, report.source.volume
+    if planned is None or volume is None:
+        raise ReportInvalid(f"{path.name}: there is nothing to compare the segmentation with")
+    read = hd.seg.segread(path)
+    for segment in planned.segments:
+        number = planned.number[segment.name]
+        description = read.get_segment_description(number)
+        if description.tracking_uid != report.uids.uid(*segment.name):
+            problems.append(f"segment {number} is not {segment.label}")
+    instances = {
+        str(item.ReferencedSOPInstanceUID)
+        for series in dataset.ReferencedSeriesSequence
+        for item in series.ReferencedInstanceSequence
+    }
+    known = {item.header.sop_instance_uid for item in report.source.instances}
+    if not instances <= known:
+        problems.append("images that are not of the series are referred to")
+    _raise(path, problems)
+
+
 def reformat_image(path: Path, reformat: Reformat, index: int, report: Report) -> None:
     """Check one sagittal image: pixels, geometry and identity."""
     image = pydicom.dcmread(path)
@@ -57,6 +99,19 @@ def reformat_image(path: Path, reformat: Reformat, index: int, report: Report) -
             problems.append(f"pixel {corner} does not lie where the reformat has it")
     if image.FrameOfReferenceUID != report.source.representative.get("FrameOfReferenceUID"):
         problems.append("frame of reference differs from the source")
+    _raise(path, problems)
+
+
+def capture(path: Path, report: Report) -> None:
+    """Check a picture or a document: identity, and that it holds what its header says."""
+    thing = pydicom.dcmread(path)
+    problems = list(_identity(thing, report))
+    if "PixelData" in thing:
+        size = thing.Rows * thing.Columns * thing.SamplesPerPixel * thing.BitsAllocated // 8
+        if len(thing.PixelData) != size + size % 2:
+            problems.append("there are more or fewer pixels than rows and columns say")
+    elif not thing.EncapsulatedDocument.startswith(b"%PDF-"):
+        problems.append("there are neither pixels nor a PDF in it")
     _raise(path, problems)
 
 
@@ -107,32 +162,49 @@ def _numbers(summary: SrSummary, report: Report) -> Iterator[str]:
     for vertebra in findings.vertebrae:
         level, voi = vertebra.level, findings.vois.get(vertebra.level)
         density = None if refused else findings.densities.get(level)
-        heights, deformity = vertebra.heights, vertebra.deformity
         ours = stated.get(level)
         if ours is None:
             if voi is not None or density is not None:
                 yield f"{level} is missing"
             continue
-        with_heights = heights is not None and ours.height_anterior_mm is not None
+        with_heights = vertebra.heights is not None and ours.height_anterior_mm is not None
         pairs: dict[str, tuple[str | None, float | None]] = {
             "vBMD": (ours.vbmd_mg_cm3, density.vbmd_mg_cm3 if density else None),
             "U": (ours.expanded_uncertainty_mg_cm3, density.expanded_uncertainty_mg_cm3 if density else None),
+            "K2HPO4 equivalent": (
+                ours.k2hpo4_mg_cm3,
+                density.k2hpo4.vbmd_mg_cm3 if density and density.k2hpo4 else None,
+            ),
             "HU mean": (ours.hu_mean, voi.hu_mean if voi else None),
             "HU SD": (ours.hu_sd, voi.hu_sd if voi else None),
             "VOI volume": (ours.voi_volume_mm3, voi.volume_mm3 if voi else None),
             "confidence": (ours.confidence, vertebra.confidence if voi else None),
         }
-        if with_heights and heights is not None:
-            pairs |= {
-                "anterior height": (ours.height_anterior_mm, heights.anterior_mm),
-                "middle height": (ours.height_middle_mm, heights.middle_mm),
-                "posterior height": (ours.height_posterior_mm, heights.posterior_mm),
-                "height loss": (ours.height_loss_percent, deformity.loss_percent if deformity else None),
-            }
-        yield from (f"{name} of {level} reads {a}, not {b}" for name, (a, b) in pairs.items() if not _equal(a, b))
+        if with_heights:
+            pairs |= _height_pairs(ours, vertebra)
+        yield from _differences(level, pairs)
         if density is not None and ours.included_in_mean is not density.included_in_mean:
             yield f"{level} is misstated as {'in' if ours.included_in_mean else 'out of'} the mean"
     yield from _mean(summary, findings, refused)
+
+
+Pairs = Mapping[str, tuple[str | None, float | None]]
+
+
+def _height_pairs(ours: LevelSummary, vertebra: Vertebra) -> dict[str, tuple[str | None, float | None]]:
+    heights, deformity = vertebra.heights, vertebra.deformity
+    if heights is None:
+        return {}
+    return {
+        "anterior height": (ours.height_anterior_mm, heights.anterior_mm),
+        "middle height": (ours.height_middle_mm, heights.middle_mm),
+        "posterior height": (ours.height_posterior_mm, heights.posterior_mm),
+        "height loss": (ours.height_loss_percent, deformity.loss_percent if deformity else None),
+    }
+
+
+def _differences(level: str, pairs: Pairs) -> Iterator[str]:
+    yield from (f"{name} of {level} reads {a}, not {b}" for name, (a, b) in pairs.items() if not _equal(a, b))
 
 
 def _mean(summary: SrSummary, findings: Findings, refused: bool) -> Iterator[str]:
@@ -142,6 +214,13 @@ def _mean(summary: SrSummary, findings: Findings, refused: bool) -> Iterator[str
         yield f"the mean reads {summary.mean_vbmd_mg_cm3}, not {mean}"
     if not _equal(summary.mean_expanded_uncertainty_mg_cm3, uncertainty):
         yield f"U of the mean reads {summary.mean_expanded_uncertainty_mg_cm3}, not {uncertainty}"
+    others = {
+        "K2HPO4 equivalent": (summary.mean_k2hpo4_mg_cm3, findings.mean_k2hpo4),
+        "native estimate": (summary.mean_native_estimate_mg_cm3, findings.mean_native_estimate),
+    }
+    for name, (text, value) in others.items():
+        if not _equal(text, value.vbmd_mg_cm3 if value and not refused else None):
+            yield f"the {name} of the mean reads {text}"
     if mean is not None and summary.category != findings.category:
         yield f"the category reads {summary.category}, not {findings.category}"
 
@@ -160,8 +239,8 @@ def _statements(summary: SrSummary, findings: Findings) -> Iterator[str]:
 
 
 def _references(dataset: Dataset, report: Report) -> Iterator[str]:
-    """Every image referred to is one of the series, and stands in the evidence."""
-    known = {item.header.sop_instance_uid for item in report.source.instances}
+    """Every object referred to is of the series or written beside the report, and stands in the evidence."""
+    known = {item.header.sop_instance_uid for item in report.source.instances} | own_instances(report)
     evidence = {
         str(image.ReferencedSOPInstanceUID)
         for study in dataset.get("CurrentRequestedProcedureEvidenceSequence", ())
@@ -186,7 +265,7 @@ def _tree(dataset: Dataset) -> Iterator[str]:
         if kind == "CONTAINER" and not item.get("ContentSequence"):
             yield "a container is empty"
         if kind == "CONTAINER" and item.ConceptNameCodeSequence[0].CodeValue == "125007":
-            kinds = {child.ValueType for child in item.ContentSequence}
+            kinds = {child.ValueType for child in walk(item)}
             if not {"NUM", "SCOORD"} <= kinds:
                 yield "a measurement group has no number or no outline"
         if kind == "SCOORD":
@@ -216,8 +295,8 @@ def _is_tracking(item: Dataset) -> bool:
 
 def _misplaced(group: Dataset, voi: Voi, report: Report) -> str | None:
     centres, reach = [], 0.0
-    for item in group.ContentSequence:
-        if item.ValueType != "SCOORD":
+    for item in walk(group):
+        if item.get("ValueType") != "SCOORD":
             continue
         image = report.source.header(str(item.ContentSequence[0].ReferencedSOPSequence[0].ReferencedSOPInstanceUID))
         if "ImagePositionPatient" not in image:

@@ -11,6 +11,8 @@ from node.synthetic.canvas import Vector
 from node.synthetic.physics import usual_density
 from node.synthetic.spec import Fracture, TorsoSpec
 
+CHILD_CANAL = 0.85
+"""The canal is nearly as wide in a child of six as in adults."""
 CORNER = 0.9
 """Anterior and posterior heights are taken at this part of the way from the axis to the front and back wall."""
 
@@ -154,7 +156,7 @@ def individual_levels(spec: TorsoSpec, rng: np.random.Generator) -> list[Level]:
                 disc=level.disc * high * (1.0 + 2.0 * jitter[n, 3]) * _disc_wear(spec, rng),
                 tilt=_tilt(spec, level) + tilts[n],
                 pedicle=(level.pedicle[0] * w, level.pedicle[1] * high),
-                canal=(level.canal[0] * wide, level.canal[1] * wide),
+                canal=(level.canal[0] * max(wide, CHILD_CANAL), level.canal[1] * max(wide, CHILD_CANAL)),
                 transverse=level.transverse * wide,
                 spinous=(level.spinous[0] * wide, level.spinous[1] * high),
             )

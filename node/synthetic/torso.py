@@ -81,8 +81,8 @@ def compose(spec: TorsoSpec) -> Scene:
     physics = Physics.of(spec)
     bodies = build(spec)
     rng = np.random.default_rng([spec.seed, 2])
-    shell = trunk.build(spec, rng)
     by_name = {body.level.name: body for body in bodies}
+    shell = trunk.build(spec, rng, float(by_name["T1"].centre[2]))
     cage = ribs.build(bodies, spec, shell)
     to_lps = _pose(spec, shell)
     bed, slab = _below(spec, shell, bodies, to_lps, physics)

@@ -37,6 +37,8 @@ _TABLE = (
     (380, 60, -64, 46, 18, -34, 0, 0.35),
     (460, 58, -64, 44, 18, -34, 0, 0.35),
 )
+_INLET = ((-110, 160), (-60, 108), (-30, 78), (-10, 57), (5, 40), (16, 18))
+"""Height from T1, and half width of the cavity there: the first ribs lie about 60 mm from the midline."""
 SKIN_MM = 1.8
 
 
@@ -129,13 +131,15 @@ class Trunk:
         return np.array(out)
 
 
-def build(spec: TorsoSpec, rng: np.random.Generator) -> Trunk:
-    """Outlines for sex, size and weight."""
+def build(spec: TorsoSpec, rng: np.random.Generator, apex_mm: float) -> Trunk:
+    """Outlines for sex, size and weight; ``apex_mm`` is the height of T1, beside which the lungs end."""
     tall = spec.height_cm / 172.0
     wide = (0.93 if spec.sex == "F" else 1.0) * tall**0.6
     table = np.array(_TABLE)
     z = np.arange(LOW, HIGH + STEP, STEP)
     column = [_smooth(np.interp(z, table[:, 0] * tall, table[:, n])) for n in range(1, 8)]
+    inlet = np.interp(z, apex_mm + np.array(_INLET)[:, 0] * tall, np.array(_INLET)[:, 1])
+    column[3] = np.minimum(column[3], inlet)
     over = spec.bmi - 25.0
     belly = np.exp(-(((z / tall + 60.0) / 110.0) ** 2))
     grow_side = 0.45 * over + 1.5 * over * belly
@@ -155,7 +159,8 @@ def build(spec: TorsoSpec, rng: np.random.Generator) -> Trunk:
         return Outline(half.astype(np.float32), front.astype(np.float32), back.astype(np.float32), power)
 
     muscle = outline(column[0] * wide + grow_side, column[1] * wide - grow_front, column[2] * wide, (2.3, 2.1, 2.6))
-    cavity = outline(column[3] * wide + grow_side, column[4] * wide - grow_front, column[5] * wide, (2.25, 2.1, 2.5))
+    grown = np.where(z > apex_mm - 60.0 * tall, 0.0, grow_side)
+    cavity = outline(column[3] * wide + grown, column[4] * wide - grow_front, column[5] * wide, (2.25, 2.1, 2.5))
     side, front, back = (np.asarray(f, dtype=np.float32) for f in fat)
     fat_out = Outline(
         muscle.half + side,

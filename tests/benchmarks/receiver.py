@@ -1,4 +1,4 @@
-"""A receiver alone, for the benchmark: ``python -m tests.benchmarks.receiver FOLDER PORT`` until SIGTERM."""
+"""A receiver alone: ``python -m tests.benchmarks.receiver FOLDER PORT [TIMEOUT_S]`` until SIGTERM."""
 
 from __future__ import annotations
 
@@ -12,10 +12,13 @@ from node.intake import Receiver
 from node.ledger import Ledger, sqlite_url
 
 
-def main(folder: Path, port: int) -> None:
+def main(folder: Path, port: int, timeout_s: float = 60.0) -> None:
     log.setup("WARNING")
     ledger = Ledger(sqlite_url(folder / "ledger.sqlite"))
-    receiver = Receiver(ReceiverSettings("BENCH", port, folder / "spool", "127.0.0.1", open_to_all=True), ledger)
+    settings = ReceiverSettings(
+        "BENCH", port, folder / "spool", "127.0.0.1", open_to_all=True, network_timeout_s=timeout_s
+    )
+    receiver = Receiver(settings, ledger)
     receiver.start()
     signal.sigwait({signal.SIGTERM, signal.SIGINT})
     receiver.stop()
@@ -23,4 +26,4 @@ def main(folder: Path, port: int) -> None:
 
 if __name__ == "__main__":
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM, signal.SIGINT})
-    main(Path(sys.argv[1]), int(sys.argv[2]))
+    main(Path(sys.argv[1]), int(sys.argv[2]), *map(float, sys.argv[3:]))

@@ -24,7 +24,7 @@ from typing import Any
 
 import psutil
 
-from node import app, report
+from node import offline, report
 from node.dicom import read
 from node.imaging import body, calibration, morphometry, phantom, reformat, spine, voi
 from node.synthetic import dicom, torso
@@ -86,7 +86,7 @@ def _stages(study: Path, config: Any, out_dir: Path) -> None:
         setattr(module, name, _timed(function, f"{module.__name__.removeprefix('node.')}.{name}", spent))
     begun = time.perf_counter()
     try:
-        entries = list(app.measure_offline([study], config, out_dir))
+        entries = list(offline.measure([study], config, out_dir))
     finally:
         for module, name, function in kept:
             setattr(module, name, function)
@@ -94,7 +94,9 @@ def _stages(study: Path, config: Any, out_dir: Path) -> None:
     for stage, seconds in spent.items():
         print(f"{stage:34s} {seconds:6.2f} s")
     print(f"{'headers, digests and the rest':34s} {total - sum(spent.values()):6.2f} s")
-    print(f"{'all':34s} {total:6.2f} s   {[one.outcome.status for one in entries if isinstance(one, app.Measured)]}")
+    print(
+        f"{'all':34s} {total:6.2f} s   {[one.outcome.status for one in entries if isinstance(one, offline.Measured)]}"
+    )
 
 
 def _timed(function: Callable[..., Any], name: str, spent: dict[str, float]) -> Callable[..., Any]:

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from datetime import date
 
-from node.domain.findings import Findings, Refusal
+from node.domain.findings import Caution, Converted, Findings, Refusal
+from node.domain.phantom import LeftOut
+from node.domain.quality import CrossCalibration, ScannerKey
 from node.domain.volume import Volume
 from tests.report import fixtures
 from tests.report.conftest import Written
@@ -55,10 +58,59 @@ def _no_l1(written: Written) -> tuple[Findings, Volume | None]:
     )
 
 
+def _asynchronous(written: Written) -> tuple[Findings, Volume | None]:
+    """No phantom in the scan; calibrated by other scans of the scanner."""
+    stored, volume = written
+    found = fixtures.findings(volume, stored)
+    assert found.calibration is not None
+    borrowed = replace(
+        found.calibration,
+        r_squared=None,
+        rms_residual_hu=None,
+        residuals_hu=(),
+        kind="asynchronous",
+        source="QA of phantom mindways-qa, 12 scans, valid until 2026-12-31",
+    )
+    cautions = (Caution("asynchronous", "No phantom lies in this scan. Asynchronous calibration."),)
+    return replace(found, phantom=None, calibration=borrowed, cautions=cautions), volume
+
+
+def _converted(written: Written) -> tuple[Findings, Volume | None]:
+    """Hydroxyapatite phantom, cross-calibrated, calibrated at each vertebra, with an estimate without contrast."""
+    stored, volume = written
+    found = fixtures.findings(volume, stored)
+    assert found.calibration is not None
+    line = replace(found.calibration, material="CaHA", left_out=(LeftOut("A", 1.25, -0.5), LeftOut("B", -2.0, 0.25)))
+    key = ScannerKey("70001", 120.0, "standard")
+    used = CrossCalibration(key, "CaHA", 0.95, 1.5, 2.0, date(2026, 1, 5), date(2027, 1, 5), "ESP 145")
+    other = {
+        level: replace(one, k2hpo4=Converted(0.95 * one.vbmd_mg_cm3 + 1.5, 5.25))
+        for level, one in found.densities.items()
+    }
+    return (
+        replace(
+            found,
+            phantom=fixtures.phantom(volume, "CaHA"),
+            calibration=line,
+            calibrations={"L1": line, "L2": replace(line, sigma_ct=1.41)},
+            slope_cv_percent=0.5,
+            cross_calibration=used,
+            densities=other,
+            mean_k2hpo4=Converted(104.05, 5.0),
+            mean_native_estimate=Converted(97.25, 12.0),
+            cautions=(Caution("contrast", "Contrast medium was given. Not classified.", "withhold"),),
+            category="not-classified",
+        ),
+        volume,
+    )
+
+
 CASES: dict[str, Callable[[Written], tuple[Findings, Volume | None]]] = {
     "measured": _measured,
     "warned, HA phantom": _warned,
     "without L1": _no_l1,
+    "asynchronous": _asynchronous,
+    "cross-calibrated, estimate": _converted,
     "refused, levels found": _refused_with_levels,
     "refused, poor calibration": _refused_calibration,
     "refused, never read": _refused_unread,

@@ -17,7 +17,18 @@ from node.domain.instance import InstanceHeader, Plane, Series, StoredInstance
 from node.domain.job import MeasureJob, Provenance
 from node.domain.phantom import Calibration, Material, PhantomFit, PhantomModel, RodModel, RodReading
 from node.domain.settings import MeasurementSettings
-from node.domain.spine import Anchor, Deformity, Frame, Heights, LevelAssignment, Reformat, Vertebra, Voi
+from node.domain.settings import ReportSettings as ReportSettings
+from node.domain.spine import (
+    Anchor,
+    CurvedReformat,
+    Deformity,
+    Frame,
+    Heights,
+    LevelAssignment,
+    Reformat,
+    Vertebra,
+    Voi,
+)
 from node.domain.volume import Mask, SourceImage, Volume
 from node.resources import shipped
 
@@ -294,6 +305,7 @@ def findings(made: Volume, stored: tuple[StoredInstance, ...], **changes: object
         mean_levels=("L1", "L2"),
         category="low-bone-mass",
         reformats=(reformat(made),),
+        curved=(curved(made),),
     )
     return replace(usual, **changes)  # type: ignore[arg-type]
 
@@ -309,6 +321,14 @@ def reformat(made: Volume) -> Reformat:
     affine[:3, 3] = made.lps_mm([SLICES - 1, 0, wanted[0]])
     hu.flags.writeable = False
     return Reformat("sagittal", hu, affine, 6.0)
+
+
+def curved(made: Volume) -> CurvedReformat:
+    """One image along a straight line that is called a curve."""
+    hu = np.ascontiguousarray(made.hu[::-1, :, 32:33].transpose(2, 0, 1))
+    centres = made.lps_mm([[k, 34, 32] for k in range(SLICES - 1, -1, -1)])
+    along, across = np.tile([0.0, 1.0, 0.0], (SLICES, 1)), np.tile([1.0, 0.0, 0.0], (SLICES, 1))
+    return CurvedReformat("curved-sagittal", hu, SPACING_MM[1], 2.5, centres, along, across, -34 * SPACING_MM[1], 3.0)
 
 
 def refused(made: Volume | None, stored: tuple[StoredInstance, ...]) -> Findings:
@@ -328,6 +348,7 @@ def refused(made: Volume | None, stored: tuple[StoredInstance, ...]) -> Findings
         "mean_levels": (),
         "category": "not-classified",
         "reformats": (),
+        "curved": (),
     }
     if made is None:
         bare = findings(_any_volume(), stored, **empty)

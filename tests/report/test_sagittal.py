@@ -70,7 +70,25 @@ def test_thickness_and_distance_are_stated(head_first: Written, out_dir: Path) -
 
 
 def test_window_shows_bone(head_first: Written, out_dir: Path) -> None:
-    assert {(int(i.WindowCenter), int(i.WindowWidth)) for i in images(head_first, out_dir)} == {(300, 1500)}
+    for image in images(head_first, out_dir):
+        assert (int(image.WindowCenter[0]), int(image.WindowWidth[0])) == (300, 1500)
+
+
+def test_a_second_window_shows_soft_tissue(head_first: Written, out_dir: Path) -> None:
+    for image in images(head_first, out_dir):
+        assert (int(image.WindowCenter[1]), int(image.WindowWidth[1])) == (50, 400)
+        assert list(image.WindowCenterWidthExplanation) == ["Bone", "Soft tissue"]
+
+
+def test_images_from_thick_slices_say_so(head_first: Written, out_dir: Path) -> None:
+    thick = replace(fixtures.reformat(head_first[1]), slice_mm=5.0)
+    for image in images(head_first, out_dir, thick):
+        assert image.ImageComments == "Made from slices of 5 mm: not reliable for fractures."
+
+
+def test_images_from_thin_slices_say_nothing(head_first: Written, out_dir: Path) -> None:
+    thin = replace(fixtures.reformat(head_first[1]), slice_mm=3.0)
+    assert not any("ImageComments" in image for image in images(head_first, out_dir, thin))
 
 
 def test_compressed_source_is_still_called_lossy(tmp_path: Path, out_dir: Path) -> None:

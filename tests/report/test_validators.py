@@ -12,6 +12,7 @@ import highdicom as hd
 import pydicom
 import pytest
 
+from node.domain.settings import ReportSettings
 from node.report import write
 from tests.peers import peer, peer_file
 from tests.report import fixtures
@@ -27,7 +28,7 @@ DCIODVFY_NOISE = (
     # PS3.3 C.8.2.1.1.1 leaves value 3 of a derived image open; AXIAL would be silent but wrong.
     r"Warning - Unrecognized defined term <REFORMATTED> for value 3 of attribute <Image Type>",
     # The name of the object it recognised.
-    r"ComprehensiveSR|CTImage",
+    r"ComprehensiveSR|Comprehensive3DSR|CTImage|Segmentation|SCImage|EncapsulatedPDF",
 )
 DSRDUMP_NOISE = (
     # DCMTK 3.6.7 has no rules for the representation of UTF-8.
@@ -37,6 +38,9 @@ PIXELMED_NOISE = (
     # TID 1411 lists no algorithm identification, coded answers or comment in a group, and is extensible.
     r'Warning: .*CONTAINER \(125007,DCM,"Measurement Group"\)/'
     r"(TEXT \((111001|111002|111003|112039|121106),DCM|(CODE|TEXT) \(\d+,99VBMD).*: Content Item not in template",
+    # TID 300 is extensible: the outline that a number was taken from.
+    r'Warning: .*/NUM \(\w+,(99VBMD|DCM|SCT).*/SCOORD \(111030,DCM,"Image Region"\)(/IMAGE \(260753009,SCT,"Source"\))?'
+    r": Content Item not in template",
     # The explanation of a refusal is an addition to TID 1500, which is extensible.
     r'Warning: .*/TEXT \(2003,99VBMD,"Explanation"\): Content Item not in template',
     r"Found .*|Root Template Validation Complete|IOD validation complete",
@@ -72,6 +76,14 @@ def test_dciodvfy_is_content(name: str, head_first: Written, out_dir: Path) -> N
 def test_dciodvfy_is_content_with_every_source(series: str, request: pytest.FixtureRequest, out_dir: Path) -> None:
     for one in written_case("measured", request.getfixturevalue(series), out_dir):
         assert beyond(DCIODVFY_NOISE, said(peer("dciodvfy"), one.path)[1]) == []
+
+
+@pytest.mark.parametrize("name", ["measured", "refused, never read"])
+def test_dciodvfy_is_content_with_a_page_as_pdf(name: str, head_first: Written, out_dir: Path) -> None:
+    findings, volume = CASES[name](head_first)
+    asked = fixtures.job(head_first[0], out_dir, report=ReportSettings(outputs=("summary-pdf",)))
+    (document,) = (one for one in write(findings, volume, asked) if one.kind == "summary-pdf")
+    assert beyond(DCIODVFY_NOISE, said(peer("dciodvfy"), document.path)[1]) == []
 
 
 @pytest.mark.parametrize("name", CASES)
@@ -111,6 +123,21 @@ def test_pixelmed_is_content_with_a_measured_study(head_first: Written, out_dir:
     assert beyond(PIXELMED_NOISE, pixelmed(path)) == []
 
 
+def test_pixelmed_is_content_with_the_heights(head_first: Written, out_dir: Path) -> None:
+    (path,) = [one.path for one in written_case("measured", head_first, out_dir) if one.kind == "heights"]
+    assert beyond(PIXELMED_NOISE, pixelmed(path)) == []
+
+
+def test_dcmqi_reads_the_segmentation(head_first: Written, out_dir: Path) -> None:
+    reader = Path(sys.executable).with_name("segimage2itkimage")
+    if not reader.exists():
+        pytest.fail("segimage2itkimage is not installed: pip install dcmqi")
+    (path,) = [one.path for one in written_case("measured", head_first, out_dir) if one.kind == "segmentation"]
+    status, lines = said(reader, "--inputDICOM", path, "--outputDirectory", out_dir, "--prefix", "s")
+    assert status == 0, lines
+    assert len(list(out_dir.glob("s-*.nrrd"))) == 5
+
+
 def test_pixelmed_is_content_with_a_refused_study(head_first: Written, out_dir: Path) -> None:
     """Its title is a private code, which PixelMed does not take for TID 1500: judged under the standard title."""
     path = sr_of(written_case("refused, levels found", head_first, out_dir))
@@ -126,7 +153,7 @@ def test_highdicom_reads_every_group_back(name: str, head_first: Written, out_di
     findings, _ = CASES[name](head_first)
     report = hd.sr.srread(sr_of(written_case(name, head_first, out_dir)))
     groups = report.content.get_volumetric_roi_measurement_groups()
-    bodies = [v for v in findings.vertebrae if v.heights is not None]
+    bodies = [v for v in findings.vertebrae if v.heights is not None and findings.refusal is not None]
     assert len(groups) == len(findings.vois) + len(bodies) + (findings.mean_vbmd_mg_cm3 is not None)
 
 

@@ -10,25 +10,11 @@ import pydicom
 import pytest
 from pydicom.dataset import Dataset
 
-from node.domain.findings import Findings
-from node.domain.job import MeasureJob
 from node.errors import ReportInvalid
-from node.report import bone_density, source, template, uids, verify, write
+from node.report import bone_density, files, verify, write
 from node.report.sr import walk
 from tests.report import fixtures
 from tests.report.conftest import Written
-
-
-def report_of(findings: Findings, series: Written, job: MeasureJob) -> bone_density.Report:
-    checked = template.load(job.template)
-    return bone_density.Report(
-        findings,
-        source.Source(*series),
-        checked,
-        uids.of_job(job, checked.digest),
-        job.provenance,
-        job.settings.category,
-    )
 
 
 @pytest.fixture
@@ -37,7 +23,7 @@ def released(head_first: Written, out_dir: Path) -> tuple[Path, bone_density.Rep
     job = fixtures.job(stored, out_dir)
     findings = fixtures.warned(volume, stored)
     (path,) = [one.path for one in write(findings, volume, job) if one.kind == "sr"]
-    report = report_of(findings, head_first, job)
+    report = files.prepare(findings, volume, job)
     return path, report
 
 
@@ -136,7 +122,7 @@ def test_changed_pixels_are_seen(head_first: Written, out_dir: Path) -> None:
     stored, volume = head_first
     job = fixtures.job(stored, out_dir)
     findings = fixtures.findings(volume, stored)
-    report = report_of(findings, head_first, job)
+    report = files.prepare(findings, volume, job)
     path = write(findings, volume, job)[0].path
     image = pydicom.dcmread(path)
     image.PixelData = image.PixelData[2:] + b"\1\0"
@@ -150,7 +136,7 @@ def test_changed_position_is_seen(head_first: Written, out_dir: Path) -> None:
     job = fixtures.job(stored, out_dir)
     findings = fixtures.findings(volume, stored)
     path = write(findings, volume, job)[0].path
-    report = report_of(findings, head_first, job)
+    report = files.prepare(findings, volume, job)
     moved = replace(findings.reformats[0], affine_lps_mm=findings.reformats[0].affine_lps_mm + 0.01)
     with pytest.raises(ReportInvalid, match="does not lie where"):
         verify.reformat_image(path, moved, 0, report)

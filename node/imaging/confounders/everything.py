@@ -46,7 +46,7 @@ def find(
     found = [
         *_contrast(header.contrast_bolus_agent, enhancement, by_image, policies),
         *of_header(header, volume, settings.category, policies),
-        *_kernel(volume, scene, tuple(measured.values()), circumstances, policies),
+        *_kernel(volume, tuple(measured.values()), circumstances, policies),
         *_position(volume, scene, measured, circumstances, policies),
         *_metal(volume, measured, policies),
     ]
@@ -88,13 +88,12 @@ def _contrast(
 
 def _kernel(
     volume: Volume,
-    scene: Scene,
     vois: tuple[Voi, ...],
     circumstances: Circumstances,
     policies: ConfounderPolicies,
 ) -> Iterator[Caution]:
     name = circumstances.header.convolution_kernel or "not stated"
-    frequency = texture.mean_frequency_per_mm(volume, scene, vois)
+    frequency = texture.mean_frequency_per_mm(volume, vois)
     sharp = frequency is not None and frequency >= texture.SHARP_PER_MM
     noise = "" if frequency is None else f"; mean frequency of the noise {frequency:.2f} per mm"
     if circumstances.kernel_class == "sharp":

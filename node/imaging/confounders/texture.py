@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 
 from node.domain.spine import Voi
 from node.domain.volume import Volume
-from node.imaging.body import Scene
 
 SHARP_PER_MM = 0.45
 MAX_PIXEL_MM = 0.9
@@ -22,12 +21,12 @@ SOFT_HU = (-30.0, 160.0)
 MAX_PATCHES = 60
 
 
-def mean_frequency_per_mm(volume: Volume, scene: Scene, vois: tuple[Voi, ...]) -> float | None:
+def mean_frequency_per_mm(volume: Volume, vois: tuple[Voi, ...]) -> float | None:
     """Return the mean frequency of the noise of even soft tissue beside the VOIs; ``None``: cannot be told."""
     _, dj, di = volume.spacing_mm
     if max(dj, di) > MAX_PIXEL_MM or not vois:
         return None
-    patches = [patch for voi in vois for patch in _patches(volume, scene, voi)]
+    patches = [patch for voi in vois for patch in _patches(volume, voi)]
     if len(patches) < 8:
         return None
     spread = np.array([patch.std() for patch in patches])
@@ -39,7 +38,7 @@ def mean_frequency_per_mm(volume: Volume, scene: Scene, vois: tuple[Voi, ...]) -
     return float((power * radius)[kept].sum() / power[kept].sum())
 
 
-def _patches(volume: Volume, scene: Scene, voi: Voi) -> list[NDArray[np.float64]]:
+def _patches(volume: Volume, voi: Voi) -> list[NDArray[np.float64]]:
     k = round(float(volume.index_kji(voi.centre_lps_mm)[0]))
     found = []
     layer = volume.hu[min(max(k, 0), volume.hu.shape[0] - 1)]

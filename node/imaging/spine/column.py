@@ -26,6 +26,8 @@ NEIGHBOURS = 4
 """Outlines on either side that steady each other."""
 CLEAR_HU = 60.0
 """Contrast of an outline from which on it is wholly trusted."""
+SIZES = (Expected(0, -14, 20, 14), Expected(0, -17, 27, 19), Expected(0, -21, 33, 28), Expected(0, -25, 46, 34))
+"""Of bodies of children, and of the upper chest, the lower chest and the loin."""
 FLATTEST, DEEPEST = 0.58, 1.1
 """Depth of bodies as a part of their width."""
 
@@ -101,10 +103,16 @@ def _filled(slab: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.
 
 def _outlines(sections: Sequence[_Section]) -> tuple[list[Outline], Floats]:
     """Outlines of all sections and how far each is trusted; the second round expects what the first found overall."""
-    first = [body_outline(section.image, U_MM, V_MM) for section in sections]
+    first = [_clearest(section.image) for section in sections]
     expected = _expected(first, _trust(sections, first))
     second = [body_outline(section.image, U_MM, V_MM, e) for section, e in zip(sections, expected, strict=True)]
     return second, _trust(sections, second)
+
+
+def _clearest(image: NDArray[np.float32]) -> Outline:
+    """The outline that stands out best, sought about bodies of several sizes: great vessels draw some of them away."""
+    tries = [body_outline(image, U_MM, V_MM, expected) for expected in SIZES]
+    return max(tries, key=lambda outline: outline.contrast)
 
 
 def _trust(sections: Sequence[_Section], outlines: Sequence[Outline]) -> Floats:
@@ -120,7 +128,7 @@ def _expected(outlines: Sequence[Outline], trust: Floats) -> list[Expected]:
     trend = np.stack([_trend(found[:, column], trust) for column in range(4)], axis=1)
     expected = []
     for u, back, width, depth in trend:
-        width = float(np.clip(width, 18.0, 60.0))
+        width = float(np.clip(width, 13.0, 60.0))
         depth = float(np.clip(depth, FLATTEST * width, DEEPEST * width))
         expected.append(Expected(float(u), float(back - 0.5 * depth), width, depth))
     return expected

@@ -16,8 +16,9 @@ from node.imaging.spine import canal, column, discs, levels, planes, ribs, sacru
 from node.imaging.spine.column import Column
 from node.imaging.spine.curve import straighten, unit
 from node.imaging.spine.discs import Profiles, Segment
-from node.imaging.spine.levels import Naming, Signs
+from node.imaging.spine.levels import Naming
 from node.imaging.spine.planes import DiscPlane
+from node.imaging.spine.signs import Signs
 
 UNCLEAR = 0.5
 """Median evidence for a vertebra between two discs (clear ones bring 1 to 2.3) below which there is no spine."""
@@ -93,7 +94,10 @@ def _signs(around: surroundings.Surroundings, body_column: Column, segments: lis
     reach = ribs.reaches(around, body_column, segments)
     sacral = sacrum.sacral_scores(sacrum.pelvis_profile(around, body_column), segments)
     lung = [surroundings.lung_part(around, segment.top_mm, segment.bottom_mm) for segment in segments]
-    return [Signs(r, s, g) for r, s, g in zip(reach, sacral, lung, strict=True)]
+    at = [min(max(round(0.5 * (s.top_mm + s.bottom_mm)), 0), len(body_column.width_mm) - 1) for s in segments]
+    width, depth = body_column.width_mm[at], body_column.depth_mm[at]
+    seen = zip(reach, sacral, lung, width, depth, strict=True)
+    return [Signs(r, s, g, float(w), float(d)) for r, s, g, w, d in seen]
 
 
 def _seed(volume: Volume, body_column: Column, upper: DiscPlane, lower: DiscPlane) -> VertebraSeed:

@@ -14,7 +14,7 @@ from scipy import ndimage
 from node.imaging.spine.curve import Floats
 
 ANGLES = np.deg2rad(np.arange(0.0, 360.0, 7.5))
-RADII = np.arange(6.0, 34.0, 1.0)
+RADII = np.arange(4.0, 34.0, 1.0)
 HOLLOW_RADII = np.arange(1.0, 15.0, 1.0)
 BONE_RANGE_HU = (40.0, 600.0)
 """Only bone has edges here: lung, fat and muscle count alike."""
@@ -24,6 +24,8 @@ BENDING_HU = 12.0
 """Cost of a step of 1 mm in radius from ray to ray, squared."""
 UNLIKELY_HU = 12.0
 """Cost of lying 3 mm off the expected outline, squared: a bright vessel against the bone does not draw it far."""
+FALL_HU = 220.0
+"""A steeper fall counts as much: that of an enhanced vessel toward the lung draws no outline away."""
 RING_HU = 100.0
 """The ring about the canal exceeds what is in it by this much."""
 
@@ -61,7 +63,7 @@ def body_outline(image: NDArray[np.float32], u: Floats, v: Floats, expected: Exp
         outside = np.roll(ndimage.uniform_filter1d(rays, 5, axis=1, origin=-2), -1, axis=1)
         fall = inside - outside
         fall[:, -2:] = 0
-        cost = -fall
+        cost = -np.minimum(fall, FALL_HU)
         cost[y > CANAL_FRONT_MM] += 400
         if expected is not None:
             cost = cost + UNLIKELY_HU * (_beyond(expected, x, y) / 3.0) ** 2

@@ -31,6 +31,8 @@ ROOT = (-0.2, 0.75)
 DARK_PART = 0.45
 DENSE_HU = 450.0
 """What is brighter (metal) counts as this much."""
+FALL_BOX_MM = (20.0, 14.0)
+"""To the side and down from its root, every rib of some length passes through this."""
 FAR_BEHIND_MM = 34.0
 """Tracks end in front of it, measured from the posterior wall: behind lie the spinous processes and laminae."""
 
@@ -171,7 +173,18 @@ def _reach(
     farthest = max(ending, key=_begins_as_bone)
     begins = _begins_as_bone(farthest)
     fall = float(farthest.positions[0][0] - farthest.positions[-1][0])
-    return Reach(begins, begins - here + 5.0, farthest.cut and begins == farthest.begins_mm, fall)
+    cut = (farthest.cut and begins == farthest.begins_mm) or not _seen_below(around, farthest.positions[-1], here)
+    return Reach(begins, begins - here + 5.0, cut, fall)
+
+
+def _seen_below(around: Surroundings, root: Floats, here: float) -> bool:
+    """Whether the space is in the scan into which a rib would fall from this root."""
+    s, v = int(root[0] / GRID_MM), int(root[1] / GRID_MM)
+    aside = (np.abs(U_MM) > here) & (np.abs(U_MM) < here + FALL_BOX_MM[0])
+    rows = slice(s, s + int(FALL_BOX_MM[1] / GRID_MM))
+    wanted = int(FALL_BOX_MM[1] / GRID_MM) * 6 * int(aside.sum())
+    known = around.known[rows, max(0, v - 3) : v + 3][:, :, aside]
+    return bool(known.sum() > 0.8 * wanted)
 
 
 def _begins_as_bone(track: Track) -> float:

@@ -9,8 +9,8 @@ from node.domain.volume import SourceImage, Volume
 from node.errors import SpineNotFound
 from node.imaging import body
 from node.imaging.spine import locate
-from node.imaging.spine.levels import is_rib
 from node.imaging.spine.locate import SpineTrace
+from node.imaging.spine.signs import is_rib
 from node.synthetic.truth import SyntheticCase
 from tests.benchmarks import spine_cases
 from tests.benchmarks.spine_accuracy import judge
