@@ -14,15 +14,17 @@ from node.imaging.spine.walls import THETA, ZETA, Wall
 
 Floats = NDArray[np.float64]
 
-READING_ERROR_MM, UNCLEAR_ERROR_MM = 0.5, 4.0
+READING_ERROR_MM, UNCLEAR_ERROR_MM = 0.5, 5.0
 """Standard error of a height between clear endplates in thin slices, and of the place of an endplate not seen."""
 SLICE_ERROR_PER_MM2 = 0.03
 """Times the cube of the slice spacing: 0.2 mm at 2 mm, 0.8 mm at 3 mm, 3.8 mm at 5 mm (measured: 0.5, 1, 3 mm)."""
-UNSEEN_ERROR_MM = 4.0
+UNSEEN_ERROR_MM = 5.0
 """Above this median standard error endplates count as not seen, and there are no heights."""
 PLACES, SEEN_AT = (0.06, 0.56, 0.96), (0.16, 0.56, 0.83)
 """Where the anterior, middle and posterior height are read, as parts of the way from the front to the back, and where
 the clarity of the endplates there is judged: farther in, where the wall does not blur it."""
+INWARD = dict(zip(PLACES, (0.2, 0.0, -0.2), strict=True))
+"""How far in from each place the endplate is followed toward it, as a part of the way from the front to the back."""
 SIDE_PART = 0.25
 """Of the body's width, from the middle to the planes at either side."""
 CONTOUR_SLICE_MM = 1.5
@@ -94,9 +96,9 @@ def _read_plane(shape: BodyShape, x: float, slice_mm: float) -> _Plane:
         ends, variance = [], READING_ERROR_MM**2 + (SLICE_ERROR_PER_MM2 * slice_mm**3) ** 2
         for surface, (front, back) in ((shape.superior, upper), (shape.inferior, lower)):
             y = front + part * (back - front)
-            near_x, near_y = np.meshgrid(x + np.linspace(-3.0, 3.0, 7), np.array([y - 0.75, y, y + 0.75]))
-            ends.append(np.array([x, y, float(np.mean(surface.at(near_x, near_y)))]))
-            clarity = float(np.mean(surface.clarity_at(near_x, near_y + (seen_at - part) * (back - front))))
+            ends.append(np.array([x, y, _height_at(surface, x, y, INWARD[part] * (back - front))]))
+            near_x, near_y = _patch(x, front + seen_at * (back - front))
+            clarity = float(np.mean(surface.clarity_at(near_x, near_y)))
             variance += (UNCLEAR_ERROR_MM * (1.0 - clarity) ** 2) ** 2
         lengths.append(float(np.linalg.norm(ends[0] - ends[1])))
         errors.append(float(np.sqrt(variance)))
@@ -105,6 +107,28 @@ def _read_plane(shape: BodyShape, x: float, slice_mm: float) -> _Plane:
     return _Plane(
         x, float(front), float(back), found, (lengths[0], lengths[1], lengths[2]), (errors[0], errors[1], errors[2])
     )
+
+
+def _patch(x: float, y: float) -> tuple[Floats, Floats]:
+    """Points about a place of an endplate that are averaged: 6 mm across, 1.5 mm along."""
+    near_x, near_y = np.meshgrid(x + np.linspace(-3.0, 3.0, 7), np.array([y - 0.75, y, y + 0.75]))
+    return near_x, near_y
+
+
+def _height_at(surface: HeightMap, x: float, y: float, inward_mm: float) -> float:
+    """Height of an endplate at a place.
+
+    At the rims the fall to the side is steeper than that across the endplate and rounds the corner off: there the line
+    through places up to ``inward_mm`` farther in, weighed by their clarity, is read at the rim.
+    """
+    if inward_mm == 0.0:
+        return float(np.mean(surface.at(*_patch(x, y))))
+    steps = np.linspace(0.0, 1.0, 6)
+    patches = [_patch(x, y + step * inward_mm) for step in steps]
+    heights = np.array([np.mean(surface.at(*patch)) for patch in patches])
+    weights = np.array([np.mean(surface.clarity_at(*patch)) for patch in patches]) + 0.02
+    _, at_rim = np.polyfit(steps, heights, 1, w=weights)
+    return float(at_rim)
 
 
 def _front_and_back(shape: BodyShape, x: float, heights: NDArray[np.bool_]) -> tuple[float, float]:
