@@ -93,7 +93,7 @@ def _deformity(vertebra: Vertebra, vertebrae: Sequence[Vertebra]) -> Deformity:
     others = [other for other in vertebrae if other is not vertebra and _measurable(other)]
     expected_posterior = _expected_posterior(vertebra.level, others)
     crush = 1.0 - heights.posterior_mm / expected_posterior if expected_posterior else 0.0
-    reference = _reference(heights, expected_posterior, crush)
+    reference, reference_error = _reference(heights, expected_posterior, crush)
     expected_wedge = norm.wedge * _habit(others, _wedge_quotient)
     wedge = 1.0 - heights.anterior_mm / (reference * expected_wedge)
     upright = max(0.5 * (heights.anterior_mm + reference), 0.5 * reference * (1.0 + 0.8 * norm.wedge))
@@ -102,8 +102,10 @@ def _deformity(vertebra: Vertebra, vertebrae: Sequence[Vertebra]) -> Deformity:
     anterior, middle, posterior = (error / reference for error in heights.standard_errors_mm)
     found = _graded(
         (
-            _Loss("wedge", wedge, float(np.hypot(anterior, posterior)), WEDGE_SD),
-            _Loss("biconcave", hollow, float(np.hypot(middle, posterior)), CONCAVITY_SD),
+            _Loss("wedge", wedge, float(np.hypot(anterior, reference_error)), WEDGE_SD),
+            _Loss(
+                "biconcave", hollow, float(np.hypot(middle, 0.5 * np.hypot(anterior, reference_error))), CONCAVITY_SD
+            ),
             _Loss("crush", crush, posterior, POSTERIOR_SD),
         )
     )
@@ -134,17 +136,19 @@ def _steadied(vertebra: Vertebra) -> Heights:
     return Heights(lengths[0], lengths[1], lengths[2], heights.points_lps_mm, steadied)
 
 
-def _reference(heights: Heights, expected_mm: float | None, crush: float) -> float:
+def _reference(heights: Heights, expected_mm: float | None, crush: float) -> tuple[float, float]:
     """Posterior height that the others are compared with: its own, steadied by what the neighbours suggest.
 
     The two are weighed by their variances; a body that is low at the back too is compared with its neighbours alone.
+    Returns the height in mm, and its standard error as a part of it.
     """
     if expected_mm is None:
-        return heights.posterior_mm
+        return heights.posterior_mm, heights.standard_errors_mm[2] / heights.posterior_mm
     if crush > CRUSH_FROM:
-        return expected_mm
+        return expected_mm, 0.5 * POSTERIOR_SD
     own, near = heights.standard_errors_mm[2] ** -2, (POSTERIOR_SD * expected_mm) ** -2
-    return (own * heights.posterior_mm + near * expected_mm) / (own + near)
+    reference = (own * heights.posterior_mm + near * expected_mm) / (own + near)
+    return reference, float((own + near) ** -0.5) / reference
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,11 +14,11 @@ from node.imaging.spine.walls import THETA, ZETA, Wall
 
 Floats = NDArray[np.float64]
 
-READING_ERROR_MM, UNCLEAR_ERROR_MM = 0.5, 5.0
+READING_ERROR_MM, UNCLEAR_ERROR_MM = 0.5, 4.0
 """Standard error of a height between clear endplates in thin slices, and of the place of an endplate not seen."""
 SLICE_ERROR_PER_MM2 = 0.03
 """Times the cube of the slice spacing: 0.2 mm at 2 mm, 0.8 mm at 3 mm, 3.8 mm at 5 mm (measured: 0.5, 1, 3 mm)."""
-UNSEEN_ERROR_MM = 5.0
+UNSEEN_ERROR_MM = 4.0
 """Above this median standard error endplates count as not seen, and there are no heights."""
 PLACES, SEEN_AT = (0.06, 0.56, 0.96), (0.16, 0.56, 0.83)
 """Where the anterior, middle and posterior height are read, as parts of the way from the front to the back, and where

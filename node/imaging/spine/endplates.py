@@ -18,7 +18,7 @@ Floats = NDArray[np.float64]
 Floats32 = NDArray[np.float32]
 
 STEP_MM = 0.5
-OFFSETS_MM = np.arange(-10.0, 6.1, STEP_MM)
+OFFSETS_MM = np.arange(-10.0, 10.1, STEP_MM)
 """From the mean plane: a broken endplate may be pressed far in, and its rims stand out."""
 COLUMNS, ROWS = 33, 27
 MARGIN = 1.2
@@ -95,7 +95,7 @@ def find_endplates(
     evidence = [_evidence_at(merit, offset) for merit, offset in zip(merits, offsets, strict=True)]
     for n, plate in enumerate(plates):
         trend = _quadratic(offsets[n], plate.weight * evidence[n])
-        astray = np.minimum(((OFFSETS_MM - trend[..., None]) / TREND_SPREAD_MM) ** 2, 6.0)
+        astray = np.minimum(((OFFSETS_MM - trend[..., None]) / TREND_SPREAD_MM) ** 2, 12.0)
         costs[n] = costs[n] + (0.03 + TREND_WEIGHT * plate.weight[..., None]) * astray
         other = n + 1 if n % 2 else n - 1
         if 0 <= other < len(plates):
@@ -128,7 +128,7 @@ class _Plate:
     @property
     def below_rim(self) -> Floats:
         """What a fall deep under each place counts for: nothing near the rim, where it is the side wall's."""
-        return np.clip((self.inside_rim_mm - 1.0) / 2.0, 0.0, 1.0)
+        return np.clip((self.inside_rim_mm - 2.0) / 2.0, 0.0, 1.0)
 
     def at_offset(self, offset: Floats, clarity: Floats | None = None) -> HeightMap:
         return HeightMap(self.start.x, self.start.y, self.start.z + self.outward * offset, clarity)
