@@ -306,7 +306,7 @@ class _Page(Sheet):
             self.paragraph(left, top + 44, words.say("no_prior"), self.type(TEXT, QUIET), right - left, 3)
             return
         charts.trend(self.draw, (left, top + 38, right, bottom - 156), points, self.style.limits, self.type(TEXT))
-        self.paragraph(left, bottom - 146, self._change(points), self.type(SMALL), right - left, 3)
+        self.paragraph(left, bottom - 146, self._change(), self.type(SMALL), right - left, 5)
 
     def _points(self) -> list[Point]:
         findings = self.findings
@@ -321,20 +321,23 @@ class _Page(Sheet):
         return [*points, Point(self.heading.study_date, findings.mean_vbmd_mg_cm3, spread, True, True)]
 
     def _comparable(self, prior: PriorResult) -> bool:
-        """The same material, the same vertebrae, and a phantom in both scans."""
-        line = self.findings.calibration
-        same = line is not None and line.kind == "simultaneous" and prior.material == line.material
-        return same and not prior.asynchronous and set(prior.mean_levels) == set(self.findings.mean_levels)
+        """As the measurement judged it; a result that it did not judge is not compared."""
+        return any(one.prior == prior and not one.not_comparable for one in self.findings.changes)
 
-    def _change(self, points: Sequence[Point]) -> str:
-        before = [point for point in points if point.comparable and not point.current]
-        if not before:
-            return self.words.say("not_comparable")
-        now, last = points[-1], before[-1]
-        years = (now.on - last.on).days / 365.25
-        change = now.value - last.value
-        rate = 100.0 * change / last.value / years if last.value > 0 and years > 0 else 0.0
-        return self.words.say("change", change=change, date=last.on.isoformat(), rate=rate)
+    def _change(self) -> str:
+        """Since the last result that may be compared."""
+        words = self.words
+        judged = [one for one in self.findings.changes if one.change_mg_cm3 is not None]
+        if not judged:
+            return words.say("not_comparable")
+        last = max(judged, key=lambda one: one.prior.study_date)
+        parts = [words.say("change", change=last.change_mg_cm3, date=last.prior.study_date.isoformat())]
+        if last.percent_per_year is not None:
+            parts.append(words.say("rate", rate=last.percent_per_year))
+        if last.least_significant_change_mg_cm3 is not None:
+            key = "significant" if last.significant else "not_significant"
+            parts.append(words.say(key, least=last.least_significant_change_mg_cm3))
+        return " ".join(parts)
 
 
 def _readings(refusal: Refusal, words: Words) -> list[str]:
