@@ -26,6 +26,7 @@ from node.imaging import (
     morphometry,
     readings,
     reformat,
+    remarks,
     spine,
     standard,
     verdict,
@@ -178,6 +179,7 @@ def _judge(
         refusal = refusal or refused
     named = found.cautions + seen.cautions + verdict.naming_caution(column.assignment)
     named += standard.cautions(reference, found.vois, mean_levels, settings.confounders)
+    named += remarks.remarks(found.vertebrae, found.vois, mean_levels, settings.levels)
     if refusal is None:
         try:
             return _measured(replace(found, cautions=named), reference, mean_levels, settings, circumstances, seen)

@@ -13,7 +13,7 @@ from node.domain.findings import Converted, Findings
 from node.domain.job import Provenance
 from node.domain.phantom import Calibration, PhantomFit
 from node.domain.prior import Change
-from node.domain.spine import Vertebra, Voi
+from node.domain.spine import Contour, Ratios, SideHeights, Vertebra, Voi
 
 SCHEMA = "vbmd-node/result/1"
 """Changes only when a reader of the former would misread the new."""
@@ -181,6 +181,7 @@ def _level(vertebra: Vertebra, findings: Findings) -> dict[str, Any]:
         "calibration": None if local is None else _line(local),
         "included_in_mean": bool(density.included_in_mean) if density else False,
         "exclusion_reason": (density.exclusion_reason if density else None) or (voi.exclusion if voi else None),
+        "exclusion_message": voi.exclusion_message if voi else None,
         "heights_mm": None
         if heights is None
         else {
@@ -197,7 +198,44 @@ def _level(vertebra: Vertebra, findings: Findings) -> dict[str, Any]:
             "type": deformity.type,
             "loss_percent": plain(deformity.loss_percent),
             "genant_grade": deformity.genant_grade,
+            "confidence": plain(deformity.confidence),
+            "ratios": _ratios(deformity.ratios),
         },
+        "contour": _contour(vertebra.contour),
+    }
+
+
+def _ratios(ratios: Ratios | None) -> dict[str, Any] | None:
+    if ratios is None:
+        return None
+    return {
+        "wedge": plain(ratios.wedge),
+        "biconcave": plain(ratios.biconcave),
+        "crush": plain(ratios.crush),
+        "expected_wedge": plain(ratios.expected_wedge),
+        "expected_biconcave": plain(ratios.expected_biconcave),
+    }
+
+
+def _contour(contour: Contour | None) -> dict[str, Any] | None:
+    if contour is None:
+        return None
+    return {
+        "right_mm": _three(contour.right),
+        "left_mm": _three(contour.left),
+        "superior_depression_mm": plain(contour.superior_depression_mm),
+        "inferior_depression_mm": plain(contour.inferior_depression_mm),
+        "posterior_bulge_mm": plain(contour.posterior_bulge_mm),
+    }
+
+
+def _three(side: SideHeights | None) -> dict[str, Any] | None:
+    if side is None:
+        return None
+    return {
+        "anterior": plain(side.anterior_mm),
+        "middle": plain(side.middle_mm),
+        "posterior": plain(side.posterior_mm),
     }
 
 
@@ -208,6 +246,13 @@ def _voi(voi: Voi) -> dict[str, Any]:
         "hu_mean": plain(voi.hu_mean),
         "hu_sd": plain(voi.hu_sd),
         "standard_error_hu": plain(voi.standard_error_hu),
+        "noise_error_hu": plain(voi.noise_error_hu),
+        "placement_error_hu": plain(voi.placement_error_hu),
+        "hu_median": plain(voi.hu_median),
+        "hu_trimmed_mean": plain(voi.hu_trimmed_mean),
+        "hu_quartiles": plain(voi.hu_quartiles),
+        "dense_part": plain(voi.dense_part),
+        "sparse_part": plain(voi.sparse_part),
     }
 
 

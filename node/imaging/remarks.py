@@ -1,0 +1,55 @@
+"""What a reader must know about single vertebrae: substitutes, what a density leaves out, convex posterior walls."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+
+from node.domain.findings import Caution
+from node.domain.settings import LevelLimits
+from node.domain.spine import Vertebra, Voi
+
+LEFT_OUT_FROM = 0.03
+"""Of a VOI: less is not worth a sentence."""
+BULGE_MM = 2.0
+"""A posterior wall that stands out so far is convex: healthy ones are flat or hollow."""
+
+
+def remarks(
+    vertebrae: Sequence[Vertebra], vois: Mapping[str, Voi], mean_levels: Sequence[str], limits: LevelLimits
+) -> tuple[Caution, ...]:
+    """Return the remarks about the levels of the mean and about candidates for review."""
+    return (*_substitutes(vois, mean_levels, limits), *_left_out(vois, mean_levels), *_bulges(vertebrae))
+
+
+def _substitutes(vois: Mapping[str, Voi], mean_levels: Sequence[str], limits: LevelLimits) -> Iterator[Caution]:
+    """Each missing target beside the level that takes its place, in order."""
+    missing = [level for level in limits.targets if level not in mean_levels]
+    standing_in = [level for level in mean_levels if level not in limits.targets]
+    for level, substitute in zip(missing, standing_in, strict=False):
+        voi = vois.get(level)
+        reason = (voi and (voi.exclusion_message or voi.exclusion)) or f"{level} is not wholly in the scan."
+        yield Caution("substituted", f"{substitute} stands in for {level}: {reason}")
+
+
+def _left_out(vois: Mapping[str, Voi], mean_levels: Sequence[str]) -> Iterator[Caution]:
+    for level in mean_levels:
+        voi = vois[level]
+        for part, what in (
+            (voi.dense_part, "much denser than the rest (a bone island or sclerosis)"),
+            (voi.sparse_part, "much less dense than the rest (a vessel, a Schmorl's node, fat or gas)"),
+        ):
+            if part >= LEFT_OUT_FROM:
+                yield Caution(
+                    "left-out", f"{100.0 * part:.0f} % of the spongiosa of {level} is {what}; it is left out."
+                )
+
+
+def _bulges(vertebrae: Sequence[Vertebra]) -> Iterator[Caution]:
+    for one in vertebrae:
+        bulge = one.contour.posterior_bulge_mm if one.contour else None
+        if bulge is not None and bulge >= BULGE_MM and one.deformity and one.deformity.genant_grade >= 1:
+            yield Caution(
+                "posterior-wall",
+                f"The posterior wall of {one.level}, a candidate for a fracture, stands out by {bulge:.0f} mm: "
+                "look for a burst or a pathological fracture.",
+            )

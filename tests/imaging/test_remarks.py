@@ -1,0 +1,53 @@
+"""Sentences about single vertebrae."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from node.domain.settings import LevelLimits
+from node.domain.spine import Contour, Deformity, Frame, Vertebra, Voi
+from node.domain.volume import Mask
+from node.imaging.remarks import remarks
+
+EMPTY = Mask((0, 0, 0), np.zeros((0, 0, 0), dtype=bool))
+
+
+def voi(exclusion: str | None = None, message: str | None = None, dense: float = 0.0, sparse: float = 0.0) -> Voi:
+    return Voi(
+        EMPTY, (0.0, 0.0, 0.0), 4000.0, 140.0, 20.0, 2.0, exclusion, message, dense_part=dense, sparse_part=sparse
+    )
+
+
+def vertebra(bulge: float | None, grade: int) -> Vertebra:
+    frame = Frame(np.zeros(3), np.array([1.0, 0, 0]), np.array([0, 1.0, 0]), np.array([0, 0, 1.0]))
+    deformity = Deformity("wedge" if grade else "none", 30.0 * bool(grade), 2 if grade else 0, 0.9)
+    return Vertebra("L1", 0.9, True, frame, EMPTY, None, deformity, Contour(posterior_bulge_mm=bulge))
+
+
+def test_a_substitute_is_named_with_the_reason_of_what_it_stands_in_for() -> None:
+    vois = {"L1": voi("fracture", "L1 has lost 31 % of its height."), "L2": voi(), "L3": voi()}
+    (said,) = remarks((), vois, ("L2", "L3"), LevelLimits(substitutes=("L3",)))
+    assert (said.code, said.effect) == ("substituted", "warn")
+    assert said.message == "L3 stands in for L1: L1 has lost 31 % of its height."
+
+
+def test_a_target_outside_the_scan_is_said_to_be() -> None:
+    (said,) = remarks((), {"L1": voi(), "T12": voi()}, ("L1", "T12"), LevelLimits(substitutes=("T12",)))
+    assert said.message == "T12 stands in for L2: L2 is not wholly in the scan."
+
+
+def test_what_a_density_leaves_out_is_said() -> None:
+    codes = [one.message for one in remarks((), {"L1": voi(dense=0.08, sparse=0.01)}, ("L1",), LevelLimits())]
+    assert codes == [
+        "8 % of the spongiosa of L1 is much denser than the rest (a bone island or sclerosis); it is left out."
+    ]
+
+
+def test_targets_in_the_mean_need_no_remark() -> None:
+    assert remarks((vertebra(-1.0, 0),), {"L1": voi(), "L2": voi()}, ("L1", "L2"), LevelLimits()) == ()
+
+
+def test_a_convex_posterior_wall_is_said_of_candidates_alone() -> None:
+    assert [one.code for one in remarks((vertebra(3.1, 2),), {}, (), LevelLimits())] == ["posterior-wall"]
+    assert remarks((vertebra(3.1, 0),), {}, (), LevelLimits()) == ()
+    assert remarks((vertebra(None, 2),), {}, (), LevelLimits()) == ()
