@@ -76,7 +76,7 @@ class SuitabilityLimits:
     neighbour_hu: float = 40.0
     """The same, where bone is so thin that a part of it means little."""
     uneven: float = 2.0
-    """Standard deviation within the VOI against that in the neighbours: coarse strands, as in a haemangioma."""
+    """Distance of the quartiles within the VOI against that in the neighbours: coarse strands, as in a haemangioma."""
     min_voi_mm3: float = 400.0
     """A smaller VOI is not representative: a tenth of that of a lumbar vertebra."""
 

@@ -21,7 +21,7 @@ LEAST = 2
 SPREADS = 4.0
 """Of the neighbours about each other: where they disagree themselves, more is allowed."""
 UNEVEN_HU = 40.0
-"""Least excess of the standard deviation."""
+"""Least excess of the distance of the quartiles."""
 
 
 def compared(vois: Mapping[str, Voi], limits: SuitabilityLimits) -> dict[str, Voi]:
@@ -54,10 +54,15 @@ def _contradiction(level: str, voi: Voi, near: Mapping[str, Voi], limits: Suitab
             f"The spongiosa of {level} reads {voi.hu_mean:.0f} HU where its neighbours suggest {usual:.0f} HU: "
             f"it may be filled by a {'denser' if voi.hu_mean > usual else 'less dense'} lesion."
         )
-    sd = float(np.median([other.hu_sd for other in near.values()]))
-    if voi.hu_sd > limits.uneven * sd and voi.hu_sd > sd + UNEVEN_HU:
+    own, theirs = _unevenness(voi), float(np.median([_unevenness(other) for other in near.values()]))
+    if own > limits.uneven * theirs and own > theirs + UNEVEN_HU:
         return (
-            f"The spongiosa of {level} is uneven (SD {voi.hu_sd:.0f} HU, {sd:.0f} HU in its neighbours): "
+            f"The spongiosa of {level} is uneven (quartiles {own:.0f} HU apart, {theirs:.0f} HU in its neighbours): "
             "coarse strands as in a haemangioma, or a mixed lesion."
         )
     return None
+
+
+def _unevenness(voi: Voi) -> float:
+    """Distance of the quartiles, which a bone island or a vessel in a part of the VOI leaves as it is."""
+    return voi.hu_quartiles[1] - voi.hu_quartiles[0]

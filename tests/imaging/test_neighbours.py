@@ -20,7 +20,16 @@ def column(l1_hu: float = 140.0, **changed: float) -> dict[str, Voi]:
     """A patient whose L1 reads so much."""
     mask = Mask((0, 0, 0), np.zeros((0, 0, 0), dtype=bool))
     return {
-        level: Voi(mask, (0.0, 0.0, 0.0), 4000.0, changed.get(level, l1_hu * USUAL[level]), 25.0, 2.0, None)
+        level: Voi(
+            mask,
+            (0.0, 0.0, 0.0),
+            4000.0,
+            changed.get(level, l1_hu * USUAL[level]),
+            25.0,
+            2.0,
+            None,
+            hu_quartiles=(l1_hu - 17.0, l1_hu + 17.0),
+        )
         for level in COLUMN
     }
 
@@ -46,8 +55,14 @@ def test_neighbours_that_differ_by_a_fifth_are_healthy() -> None:
 
 def test_coarse_strands_are_a_lesion_whatever_their_mean() -> None:
     vois = column()
-    vois["L2"] = replace(vois["L2"], hu_sd=110.0)
+    vois["L2"] = replace(vois["L2"], hu_quartiles=(20.0, 190.0))
     assert excluded(vois) == {"L2": "lesion"}
+
+
+def test_a_bone_island_that_widens_the_standard_deviation_alone_is_none() -> None:
+    vois = column()
+    vois["L1"] = replace(vois["L1"], hu_sd=130.0, dense_part=0.19)
+    assert excluded(vois) == {}
 
 
 def test_what_is_excluded_already_is_no_measure_for_others() -> None:
