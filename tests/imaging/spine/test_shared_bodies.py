@@ -13,9 +13,11 @@ from node.domain.spine import Frame, LevelAssignment, SpineMap, Vertebra, Verteb
 from node.domain.volume import Volume
 from node.imaging.morphometry import deformities
 from node.imaging.spine.bodies import delineate
+from node.imaging.spine.locate import locate
 from node.imaging.voi import sample
 from tests import shared_data
 from tests.benchmarks import bodies_accuracy, bodies_cases
+from tests.benchmarks.spine_cases import nifti
 
 pytestmark = pytest.mark.shared_data
 
@@ -99,3 +101,20 @@ def test_real_bodies_do_not_reach_the_canal(abdomen: tuple[Volume, tuple[Vertebr
         assert volume.hu[k, j, i] < 90
         inside = np.argwhere(vertebra.body.voxels) + np.array(vertebra.body.origin_kji)
         assert not (inside == (k, j, i)).all(axis=1).any()
+
+
+def test_a_real_l3_agrees_with_its_published_label() -> None:
+    """Border and spongiosa of the body bear labels 49 and 50 there."""
+    folder = shared_data.unpacked("crop_L3_with_labels")
+    volume, parts, names = (
+        nifti(folder / f"sub-ct_{name}_msk.nii.gz" if "seg" in name else folder / f"sub-ct_{name}_ct.nii.gz")
+        for name in ("label-22", "seg-subreg_label-22", "seg-vert_label-22")
+    )
+    truth = np.isin(parts.hu, (49, 50)) & (names.hu == 22)
+    found = np.zeros_like(truth)
+    body = min(
+        delineate(volume, locate(volume, None)),
+        key=lambda one: float(np.linalg.norm(one.frame.centre_lps_mm - volume.lps_mm(np.argwhere(truth).mean(axis=0)))),
+    ).body
+    found[body.slices_kji] = body.voxels
+    assert 2.0 * np.count_nonzero(found & truth) / (found.sum() + truth.sum()) > 0.93
