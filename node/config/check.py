@@ -172,6 +172,8 @@ def _limits(tables: Mapping[str, Any]) -> Found:
         yield "calibration.min_sigma_ct", "must be below max_sigma_ct.", ""
     if category.osteoporosis_below_mg_cm3 >= category.normal_above_mg_cm3:
         yield "category.osteoporosis_below_mg_cm3", "must be below normal_above_mg_cm3.", ""
+    if tables["suitability"].min_outlier_hu > tables["suitability"].max_outlier_hu:
+        yield "suitability.min_outlier_hu", "is more than max_outlier_hu.", "Make it smaller."
     if not levels.targets:
         yield "levels.targets", "must not be empty.", 'The usual targets are ["L1", "L2"].'
     both = [level for level in levels.substitutes if level in levels.targets]

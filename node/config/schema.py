@@ -201,6 +201,12 @@ SUITABILITY = table(
         neighbour_part=Positive,
         neighbour_hu=NotNegative,
         uneven=Annotated[float, Field(gt=1)],
+        min_outlier_hu=Positive,
+        max_outlier_hu=Positive,
+        metal_mm3=Positive,
+        metal_reach_mm=NotNegative,
+        cement_hu=Positive,
+        cement_mm3=Positive,
         min_voi_mm3=NotNegative,
     ),
 )

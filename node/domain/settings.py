@@ -77,6 +77,18 @@ class SuitabilityLimits:
     """The same, where bone is so thin that a part of it means little."""
     uneven: float = 2.0
     """Distance of the quartiles within the VOI against that in the neighbours: coarse strands, as in a haemangioma."""
+    min_outlier_hu: float = 80.0
+    """Off the bulk of the VOI, averaged over 4 mm: what is left out of its mean deviates by four standard deviations of
+    the bulk, this much at least, ..."""
+    max_outlier_hu: float = 150.0
+    """... and this much at most, however noisy."""
+    metal_mm3: float = 40.0
+    """Above 2,200 HU (the densest cortex has about 2,000; steel and titanium saturate)."""
+    metal_reach_mm: float = 30.0
+    """About the body, in its slices, that metal is looked for in."""
+    cement_hu: float = 700.0
+    cement_mm3: float = 400.0
+    """In one piece, 3 mm from the surface of the body."""
     min_voi_mm3: float = 400.0
     """A smaller VOI is not representative: a tenth of that of a lumbar vertebra."""
 

@@ -17,14 +17,7 @@ Bools = NDArray[np.bool_]
 
 METAL_HU = 2200.0
 """Above enamel and the densest cortex (about 2,000 HU); steel and titanium saturate at 3,071 or more."""
-METAL_VOLUME_MM3 = 40.0
-METAL_REACH_MM = 30.0
-CEMENT_HU = 700.0
-CEMENT_VOLUME_MM3 = 400.0
-OUTLIER_HU = 80.0
-"""An island or vessel differs from the spongiosa about it by more than this, averaged over 4 mm."""
 OUTLIER_SIGMAS = 4.0
-MAX_OUTLIER_HU = 150.0
 SHORTH_SIGMAS = 1.349
 """Width of the middle half of a normal distribution."""
 
@@ -52,7 +45,7 @@ class Unsuitable:
     message: str
 
 
-def robust_mean(values: Floats32, smooth: Floats32) -> Reading:
+def robust_mean(values: Floats32, smooth: Floats32, limits: SuitabilityLimits) -> Reading:
     """Mean of ``values`` without the places where the ``smooth`` values stand far off the bulk.
 
     Outliers are judged on averages over about 4 mm, so that noise of any strength stays in the mean. The bulk is the
@@ -63,7 +56,8 @@ def robust_mean(values: Floats32, smooth: Floats32) -> Reading:
     widths = ordered[half:] - ordered[: len(ordered) - half]
     start = int(np.argmin(widths))
     centre = float(np.median(ordered[start : start + half + 1]))
-    limit = float(np.clip(OUTLIER_SIGMAS * widths[start] / SHORTH_SIGMAS, OUTLIER_HU, MAX_OUTLIER_HU))
+    deviation = OUTLIER_SIGMAS * widths[start] / SHORTH_SIGMAS
+    limit = float(np.clip(deviation, limits.min_outlier_hu, limits.max_outlier_hu))
     dense, sparse = smooth > centre + limit, smooth < centre - limit
     kept = np.asarray(~(dense | sparse))
     return Reading(float(values[kept].mean()), kept, limit, float(dense.mean()), float(sparse.mean()))
@@ -77,7 +71,7 @@ def judge(
     if not vertebra.complete:
         return Unsuitable("incomplete", f"{name} is not wholly inside the scan.")
     for check in (_metal, _cement):
-        found = check(volume, vertebra)
+        found = check(volume, vertebra, limits)
         if found:
             return found
     deformity = vertebra.deformity
@@ -104,29 +98,29 @@ def judge(
     return None
 
 
-def _metal(volume: Volume, vertebra: Vertebra) -> Unsuitable | None:
+def _metal(volume: Volume, vertebra: Vertebra, limits: SuitabilityLimits) -> Unsuitable | None:
     spacing = np.array(volume.spacing_mm)
     box = []
     for part, size, step in zip(vertebra.body.slices_kji, volume.hu.shape, spacing, strict=True):
-        reach = round(METAL_REACH_MM / step)
+        reach = round(limits.metal_reach_mm / step)
         box.append(slice(max(part.start - reach, 0), min(part.stop + reach, size)))
     box[0] = vertebra.body.slices_kji[0]
     amount = float(np.count_nonzero(volume.hu[tuple(box)] > METAL_HU)) * float(spacing.prod())
-    if amount < METAL_VOLUME_MM3:
+    if amount < limits.metal_mm3:
         return None
     return Unsuitable("metal", f"{amount:.0f} mm³ of metal lie in or beside {vertebra.level}, in the same slices.")
 
 
-def _cement(volume: Volume, vertebra: Vertebra) -> Unsuitable | None:
+def _cement(volume: Volume, vertebra: Vertebra, limits: SuitabilityLimits) -> Unsuitable | None:
     body = vertebra.body
     core = distance_transform_edt(np.pad(body.voxels, 1), sampling=volume.spacing_mm)[1:-1, 1:-1, 1:-1] > 3.0
     hu = volume.hu[body.slices_kji]
     if np.any(hu[body.voxels] <= OUTSIDE_FIELD_HU):
         return Unsuitable("artefact", f"Part of {vertebra.level} lies outside the reconstructed field.")
-    parts, count = label((hu > CEMENT_HU) & core)
+    parts, count = label((hu > limits.cement_hu) & core)
     if not count:
         return None
     largest = float(np.bincount(parts.ravel())[1:].max()) * float(np.prod(volume.spacing_mm))
-    if largest < CEMENT_VOLUME_MM3:
+    if largest < limits.cement_mm3:
         return None
     return Unsuitable("cement", f"{vertebra.level} holds {largest / 1000:.1f} ml of material as dense as bone cement.")

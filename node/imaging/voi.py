@@ -87,14 +87,14 @@ def sample(
     points = _points(bounds, vertebra, member)
     if len(points) == 0:
         return _nothing(vertebra)
-    reading = _reading(volume, points, member)
+    reading = _reading(volume, points, member, limits)
     mask = _mask(volume, vertebra, bounds, member)
     native = volume.hu[mask.slices_kji][mask.voxels].astype(np.float64)
     noise = voi_error.noise_of_mean(volume, mask, reading)
     if known_noise is not None:
         noise = min(noise, voi_error.noise_by_rods(volume, mask, float(member.sum()) * GRID_MM**3, known_noise))
     wander = voi_error.shift_sensitivity(
-        lambda moved: _reading(volume, moved, member).mean, vertebra.frame, points, reading.mean, noise
+        lambda moved: _reading(volume, moved, member, limits).mean, vertebra.frame, points, reading.mean, noise
     )
     volume_mm3 = float(member.sum()) * GRID_MM**3
     finding = suitability.judge(volume, vertebra, reading, volume_mm3, limits)
@@ -195,7 +195,7 @@ def _read(volume: Volume, points: Floats) -> Floats32:
     return out
 
 
-def _reading(volume: Volume, points: Floats, member: Bools) -> Reading:
+def _reading(volume: Volume, points: Floats, member: Bools, limits: SuitabilityLimits) -> Reading:
     """Robust mean over the VOI's points; outliers are judged on averages over about 4 mm within the VOI."""
     values = _read(volume, points)
     spread = np.zeros(member.shape, dtype=np.float32)
@@ -203,7 +203,7 @@ def _reading(volume: Volume, points: Floats, member: Bools) -> Reading:
     sigma = SMOOTHING_MM / GRID_MM
     share = gaussian_filter(member.astype(np.float32), sigma)
     smooth = gaussian_filter(spread, sigma) / np.maximum(share, 1e-3)
-    return suitability.robust_mean(values, np.asarray(smooth[member], dtype=np.float32))
+    return suitability.robust_mean(values, np.asarray(smooth[member], dtype=np.float32), limits)
 
 
 def _mask(volume: Volume, vertebra: Vertebra, bounds: _Bounds, member: Bools) -> Mask:

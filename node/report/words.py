@@ -60,7 +60,7 @@ _ENGLISH: Mapping[str, str] = {
     "wedge": "wedge",
     "biconcave": "biconcave",
     "crush": "crush",
-    "candidate": "{type} {loss:.0f} %, grade {grade}?",
+    "candidate": "{type} {loss:.0f} %, grade {grade}? (confidence {confidence:.2f})",
     "incomplete": "incomplete",
     "fracture_none": "No height loss of 20 % or more was found in {count} vertebrae.",
     "fracture_one": "For review: {levels}",
@@ -130,7 +130,7 @@ _CHINESE: Mapping[str, str] = {
     "wedge": "楔形",
     "biconcave": "双凹",
     "crush": "压缩",
-    "candidate": "{type} {loss:.0f} %，{grade} 度？",
+    "candidate": "{type} {loss:.0f} %，{grade} 度？（置信度 {confidence:.2f}）",
     "incomplete": "不完整",
     "fracture_none": "{count} 个椎体均未见 20 % 及以上的高度丢失。",
     "fracture_one": "请复核：{levels}",
@@ -236,7 +236,13 @@ class Words:
         found = next((v.deformity for v in findings.vertebrae if v.level == level), None)
         if found is None or found.genant_grade == 0:
             return None
-        return self.say("candidate", type=self.say(found.type), loss=found.loss_percent, grade=found.genant_grade)
+        return self.say(
+            "candidate",
+            type=self.say(found.type),
+            loss=found.loss_percent,
+            grade=found.genant_grade,
+            confidence=found.confidence,
+        )
 
 
 def material_name(material: str) -> str:
