@@ -14,7 +14,7 @@ import argparse
 from collections import Counter
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -52,7 +52,7 @@ class Outcome:
     @property
     def wrong(self) -> bool:
         """Whether a phantom was found that is not there."""
-        return self.found is not None and self.found not in (self.case.expected, _lying(self.case))
+        return self.found is not None and self.found not in _lying(self.case)
 
     @property
     def lax(self) -> bool:
@@ -65,18 +65,16 @@ class Outcome:
         return not self.accepted and self.case.expected is not None
 
 
-def _lying(one: Case) -> str | None:
-    return one.recipe.phantom.id if one.recipe.phantom else None
+def _lying(one: Case) -> tuple[str, ...]:
+    """Ids of the phantoms in the scan, the one that is to be found first."""
+    below = (one.recipe.below[0].id,) if one.recipe.below else ()
+    return (one.recipe.phantom.id, *below) if one.recipe.phantom else ()
 
 
 def scene_of(one: Case) -> Scene:
     """Draw a case."""
     recipe = one.recipe if one.recipe.phantom else decoys(one.recipe, np.random.default_rng([one.number, 34]))
-    scene = build(recipe)
-    if one.second is None:
-        return scene
-    upper = build(one.second)
-    return replace(scene, volume=replace(scene.volume, hu=np.maximum(scene.volume.hu, upper.volume.hu)))
+    return build(recipe)
 
 
 def measure(number: int) -> Outcome:
@@ -93,7 +91,7 @@ def measure(number: int) -> Outcome:
         errors = _vbmd_errors(scene, found, one)
     except StudyRefused as refused:
         refusal, message = refused.reason, refused.message
-    true = found is not None and one.recipe.phantom is not None and found.phantom.id == _lying(one)
+    true = found is not None and found.phantom.id in _lying(one)[:1]
     hu, mm = _rod_errors(scene, found, one) if true and found is not None else ((), ())
     return Outcome(
         one,
@@ -202,7 +200,7 @@ def _line(one: Outcome) -> str:
     flags = [name for name in ("wrong", "lax", "needless") if getattr(one, name)]
     rods = f"rods {max(map(abs, one.rod_errors_hu), default=0):.1f} HU {max(one.rod_errors_mm, default=0):.1f} mm"
     inside = f"in patient {one.in_patient_percent:.1f} %" if one.in_patient_percent > 0.5 else ""
-    lying = _lying(one.case) or "nothing"
+    lying = "+".join(_lying(one.case)) or "nothing"
     said = " ".join(flags).upper()
     return f"{one.case.number} {one.case.kind} [{lying}] {what}; {rods} {one.confidence:.2f} {inside} {said}"
 

@@ -17,6 +17,7 @@ MAX_GAP_MM = 170.0
 """Between rods that are seen; fainter ones may lie between them."""
 MIN_ARC_RADIUS_MM = 350.0
 """Couch tops and curved phantoms have 400 mm and more."""
+_ARC_RADII_MM = (420.0, 550.0, 750.0, 1100.0)
 _OFF_LINE_MM = 3.0
 _OFF_ARC_MM = 1.5
 _CLEAR_ARC_MM = 1.0
@@ -130,3 +131,14 @@ def _bent(axes: RowAxes, origins: Floats) -> RowAxes:
     along = along / np.linalg.norm(along)
     normal = np.array([along[1], -along[0]])
     return RowAxes(axes.origin_yx_mm + lift * axes.normal_yx, axes.slope_yx, along, normal, float(arc))
+
+
+def arcs_through(axes: RowAxes, reach_mm: tuple[float, float]) -> list[RowAxes]:
+    """The row of two rods at either end of ``reach_mm`` as it would lie on arcs, to either side."""
+    middle, half = (reach_mm[0] + reach_mm[1]) / 2, (reach_mm[1] - reach_mm[0]) / 2
+    bent = []
+    for radius in _ARC_RADII_MM:
+        for arc in (0.5 / radius, -0.5 / radius):
+            origin = axes.origin_yx_mm + middle * axes.along_yx - arc * half**2 * axes.normal_yx
+            bent.append(RowAxes(origin, axes.slope_yx, axes.along_yx, axes.normal_yx, arc))
+    return bent

@@ -6,7 +6,7 @@ rod finder may confuse is there. Everything is drawn plane by plane with soft ed
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from math import cos, radians, sin, tan
 
 import numpy as np
@@ -19,6 +19,10 @@ from node.domain.volume import SourceImage, Volume
 from tests.imaging.phantom.props import Prop
 
 Plane = NDArray[np.float64]
+
+
+OVERSHOOT_MM = 0.9
+"""Reach of a sharp kernel's overshoot at an edge (one standard deviation)."""
 
 
 @dataclass(frozen=True)
@@ -97,6 +101,8 @@ class Recipe:
     bubbles: bool = False
     couch: bool = True
     props: tuple[Prop, ...] = ()
+    below: tuple[PhantomModel, Slab] | None = None
+    """Another phantom under the first."""
     seed: int = 1
 
 
@@ -149,15 +155,19 @@ def build(recipe: Recipe) -> Scene:
     patient, slab = np.empty((nk, n, n), dtype=bool), np.zeros((nk, n, n), dtype=bool)
     body = _Body(recipe, rng)
     bench = _Bench(recipe)
+    lower = _Bench(_below(recipe)) if recipe.below is not None else None
     for k, height in enumerate(z):
         plane = np.full((n, n), -1000.0)
+        if lower is not None:
+            lower.draw(plane, y, x, height, scanner.psf_mm)
         slab[k] = bench.draw(plane, y, x, height, scanner.psf_mm)
         patient[k] = body.draw(plane, y, x, height, scanner.psf_mm)
         hu[k] = plane + scanner.drift_hu * (k / max(nk - 1, 1) - 0.5)
     if scanner.sharp:
-        hu += 0.7 * (hu - ndimage.gaussian_filter(hu, (0, 1.0, 1.0), truncate=3))
+        blur = OVERSHOOT_MM / scanner.pixel_mm
+        hu += 0.7 * (hu - ndimage.gaussian_filter(hu, (0, blur, blur), truncate=4))
     noise = rng.standard_normal(hu.shape, dtype=np.float32)
-    noise = ndimage.gaussian_filter(noise, (0, 0.6, 0.6), truncate=3)
+    noise = ndimage.gaussian_filter(noise, (0, 0.45, 0.45), truncate=3)
     if scanner.sharp:
         noise -= ndimage.gaussian_filter(noise, (0, 1.5, 1.5), truncate=3)
     hu += noise * (scanner.noise_hu / noise.std())
@@ -177,6 +187,15 @@ def build(recipe: Recipe) -> Scene:
     start, end = bench.axes(float(z[0]), float(z[-1]))
     rods, sigma, beta = rod_truth(recipe.phantom, scanner) if recipe.phantom else ([], 0.0, 0.0)
     return Scene(volume, patient, slab & ~patient, tuple(rods), sigma, beta, start, end)
+
+
+def _below(recipe: Recipe) -> Recipe:
+    """The other phantom of a scene, on the couch under the first."""
+    assert recipe.below is not None
+    model, slab = recipe.below
+    gap = max(recipe.pose.gap, 0.0) + recipe.pad_mm + recipe.slab.thickness + 12.0
+    pose = replace(recipe.pose, gap=gap, shift_left=0.0)
+    return replace(recipe, phantom=model, slab=slab, pose=pose, pad_mm=0.0, tubes=False, props=(), below=None)
 
 
 def _blend(plane: Plane, inside_mm: Plane, hu: float, psf: float) -> None:
@@ -306,7 +325,7 @@ class _Bench:
         """Paint everything and return which voxels are the phantom."""
         recipe, slab, pose = self.recipe, self.recipe.slab, self.recipe.pose
         v = self.side * y
-        if recipe.couch:
+        if recipe.couch and recipe.below is None:
             arc = self.below + 6 - x**2 / 2500.0
             _blend(plane, np.minimum(12 - np.abs(v - arc + 14), 230 - np.abs(x)), -920.0, psf)
             _blend(plane, np.minimum(1.2 - np.abs(v - arc), 240 - np.abs(x)), 180.0, psf)
