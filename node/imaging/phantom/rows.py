@@ -11,15 +11,22 @@ from scipy.stats import theilslopes
 from node.domain.volume import Volume
 from node.imaging.phantom import lone
 from node.imaging.phantom.discs import Discs, Floats, find_discs
-from node.imaging.phantom.grouping import MAX_GAP_MM, MIN_PITCH_MM, arcs_through, common_axes, side_by_side
+from node.imaging.phantom.grouping import (
+    MAX_GAP_MM,
+    MIN_PITCH_MM,
+    STRONG_CONTRAST_HU,
+    arcs_through,
+    common_axes,
+    side_by_side,
+)
 from node.imaging.phantom.slab import Slab, evenness, find_slab
 from node.imaging.phantom.straight import Patch, RowAxes, ThickImages, straighten
 from node.imaging.phantom.tracks import Track, link
 
 FAINT_CONTRAST_HU = 3.0
 """Once a row is known, rods this faint are seen in the average along it."""
-STRONG_CONTRAST_HU = 30.0
-"""Rods at least this different from the slab place the fainter ones."""
+CENTRED_CONTRAST_HU = 15.0
+"""Fainter rods have no centroid to speak of."""
 MAX_OFF_LINE_MM = 0.8
 MAX_ATTEMPTS = 8
 _OVERHANG_MM = 150.0
@@ -190,8 +197,11 @@ def _rods(patch: Patch, radius: float, group: list[Track], axes: RowAxes) -> tup
             and abs(discs.base_hu[index] - base) < 25.0 + 0.08 * contrast
             and all(abs(s[index] - rod.s_mm) >= MIN_PITCH_MM for rod in found)
         ):
-            hu = float(np.nanmean(patch.disc(float(s[index]), float(t[index]), 0.6 * float(discs.radii_mm[index]))))
-            found.append(SeenRod(float(s[index]), float(t[index]), float(discs.radii_mm[index]), hu))
+            place, size = (float(s[index]), float(t[index])), float(discs.radii_mm[index])
+            if contrast >= CENTRED_CONTRAST_HU:
+                place = patch.centred(*place, size, float(discs.hu[index]), float(discs.base_hu[index]))
+            hu = float(np.nanmean(patch.disc(*place, 0.6 * size)))
+            found.append(SeenRod(*place, size, hu))
     for track in group:
         at, off = axes.of(track.at(sum(track.z_range_mm) / 2), sum(track.z_range_mm) / 2)
         if all(abs(float(at) - rod.s_mm) >= MIN_PITCH_MM for rod in found):

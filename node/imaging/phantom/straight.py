@@ -103,6 +103,24 @@ class Patch:
         pixels: Floats = self.hu[inside]
         return pixels
 
+    def centred(self, s_mm: float, t_mm: float, radius_mm: float, hu: float, base_hu: float) -> tuple[float, float]:
+        """Return (s, t) of the centre of a disc of ``hu`` in ``base_hu`` near a point: the centroid of its contrast.
+
+        What is neither (air beyond a face, a bubble) has no weight.
+        """
+        slack = 0.5 * abs(hu - base_hu) + 10.0
+        known = (self.hu > min(hu, base_hu) - slack) & (self.hu < max(hu, base_hu) + slack)
+        share = np.where(known, np.clip((self.hu - base_hu) / (hu - base_hu), 0.0, 1.0), 0.0)
+        for _ in range(6):
+            away = (self.s_mm[None, :] - s_mm) ** 2 + (self.t_mm[:, None] - t_mm) ** 2
+            weight = np.where(away <= (radius_mm + 2.0) ** 2, share, 0.0)
+            total = float(weight.sum())
+            if total <= 0:
+                break
+            s_mm = float((weight * self.s_mm[None, :]).sum()) / total
+            t_mm = float((weight * self.t_mm[:, None]).sum()) / total
+        return s_mm, t_mm
+
 
 def straighten(
     images: ThickImages,
