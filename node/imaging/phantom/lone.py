@@ -26,7 +26,7 @@ _STEP_DEG = 2.0
 MAX_TRIED = 3
 _OVERHANG_MM = 190.0
 _HALF_HEIGHT_MM = 45.0
-MIN_SLAB_WIDTH = 3.5
+MIN_SLAB_WIDTH = 2.5
 """In rod diameters, of the part that is seen."""
 _MAX_THICKNESS = 2.6
 """In rod diameters."""

@@ -16,7 +16,7 @@ from scipy.special import ndtr
 
 from node.domain.phantom import PhantomModel
 from node.domain.volume import SourceImage, Volume
-from tests.imaging.phantom.props import Prop
+from tests.imaging.phantom.props import Metal, Prop
 
 Plane = NDArray[np.float64]
 
@@ -122,11 +122,15 @@ class Scene:
     start_lps_mm: NDArray[np.float64]
     """(rods, 3): rod axes at the slab's first and last plane."""
     end_lps_mm: NDArray[np.float64]
+    sag_mm: float = 0.0
+    """How far the rods lie further down in the middle of the scan."""
 
     def rod_lps_mm(self, rod: int, z_mm: float) -> NDArray[np.float64]:
         """Centre of a rod in the plane z."""
         start, end = self.start_lps_mm[rod], self.end_lps_mm[rod]
-        point: NDArray[np.float64] = start + (end - start) * (z_mm - start[2]) / (end[2] - start[2])
+        along = (z_mm - start[2]) / (end[2] - start[2])
+        point: NDArray[np.float64] = start + (end - start) * along
+        point[1] += self.sag_mm * 4 * along * (1 - along)
         return point
 
 
@@ -186,7 +190,7 @@ def build(recipe: Recipe) -> Scene:
     volume = Volume(stored, affine, "1.2.3", tuple(SourceImage("1.2", f"1.2.{k}") for k in range(nk)))
     start, end = bench.axes(float(z[0]), float(z[-1]))
     rods, sigma, beta = rod_truth(recipe.phantom, scanner) if recipe.phantom else ([], 0.0, 0.0)
-    return Scene(volume, patient, slab & ~patient, tuple(rods), sigma, beta, start, end)
+    return Scene(volume, patient, slab & ~patient, tuple(rods), sigma, beta, start, end, bench.side * recipe.slab.sag)
 
 
 def _below(recipe: Recipe) -> Recipe:
@@ -338,8 +342,7 @@ class _Bench:
                 d = np.hypot(v - self.top - 8 - 0.03 * z, x - tx)
                 _blend(plane, r + 1 - d, 100.0, psf)
                 _blend(plane, r - d, value, psf)
-        for prop in recipe.props:
-            prop.draw(plane, v - self.pad_from, x, z, lambda p, inside, hu: _blend(p, inside, hu, psf))
+        self._props(plane, v, x, z, psf, after=False)
         if recipe.phantom is None or not pose.z_from <= z <= pose.z_to:
             return np.zeros(plane.shape, dtype=bool)
         cy, cx, c, s = self._frame(z)
@@ -356,8 +359,15 @@ class _Bench:
             _blend(plane, np.minimum(slab.radius - d, box), value, psf)
             if recipe.bubbles and index == len(self.rod_hu) // 2 and abs(z) < 8:
                 _blend(plane, 3.5 - np.hypot(along - offset, across + slab.radius - 4), -900.0, psf)
+        self._props(plane, v, x, z, psf, after=True)
         held: NDArray[np.bool_] = box > 0
         return held
+
+    def _props(self, plane: Plane, v: Plane, x: Plane, z: float, psf: float, *, after: bool) -> None:
+        """Draw what lies about; metal after the phantom, for its streaks run through it."""
+        for prop in self.recipe.props:
+            if isinstance(prop, Metal) == after:
+                prop.draw(plane, v - self.pad_from, x, z, lambda p, inside, hu: _blend(p, inside, hu, psf))
 
     def _arc(self, along: Plane) -> Plane:
         """How far a curved slab lies off its tangent: toward the patient at either end."""
