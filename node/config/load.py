@@ -38,6 +38,7 @@ from node.domain.settings import (
     RetryPolicy,
     SegmenterSettings,
     Sender,
+    SuitabilityLimits,
     TlsSettings,
     TotalSegmentatorSettings,
     UncertaintySettings,
@@ -260,6 +261,7 @@ def _config(
         measurement=MeasurementSettings(
             calibration=CalibrationLimits(**tables["calibration"].model_dump()),
             voi=VoiShape(**tables["voi"].model_dump()),
+            suitability=SuitabilityLimits(**tables["suitability"].model_dump()),
             levels=LevelLimits(**tables["levels"].model_dump()),
             category=CategoryLimits(**tables["category"].model_dump()),
             uncertainty=UncertaintySettings(**tables["uncertainty"].model_dump()),
