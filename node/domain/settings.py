@@ -29,6 +29,9 @@ class CalibrationLimits:
     """Of the rods about the fitted line; about 5 mg/cm³."""
     max_left_out_shift_mg_cm3: float = 10.0
     """How far 100 mg/cm³ may move when one rod is left out: 5 HU in one of five rods moves it by 1."""
+    max_noise_mg_cm3: float = 1.5
+    """Standard uncertainty of 100 mg/cm³ from the noise of the rods alone: twice it is the 3 mg/cm³ that QCT is
+    accurate to. Noisier rods are no standard."""
     min_sigma_ct: float = 0.9
     max_sigma_ct: float = 2.4
     """HU per mg/cm³ at any tube voltage: 1.2 to 1.7 between 60 and 75 keV effective energy, up to 2.3 at 80 kV; HA

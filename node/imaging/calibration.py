@@ -11,7 +11,7 @@ from node.domain.quality import StoredCalibration
 from node.domain.settings import CalibrationLimits, UncertaintySettings
 from node.errors import PhantomOutOfField, PoorCalibration
 from node.imaging import rod_levels
-from node.imaging.line import Floats, Line, fit_line, judge, leave_one_out, physical_sigma_ct
+from node.imaging.line import REFERENCE_MG_CM3, Floats, Line, fit_line, judge, leave_one_out, physical_sigma_ct
 
 __all__ = ["Line", "at_levels", "fit", "fit_line", "judge", "slope_cv_percent", "stored"]
 
@@ -39,6 +39,7 @@ def fit(
         *judge(line, rods, hu, limits),
         *_unphysical(line, phantom_fit.phantom.material, kvp, limits),
         *_dependent_on_one(left_out, limits),
+        *_noisy(line, limits),
     ]
     if problems:
         raise _poor(phantom_fit, line, hu, left_out, problems, z_mm)
@@ -73,6 +74,16 @@ def _dependent_on_one(left_out: tuple[LeftOut, ...], limits: CalibrationLimits) 
         f"more than {limits.max_left_out_shift_mg_cm3}"
         for one in left_out
         if abs(one.shift_mg_cm3) > limits.max_left_out_shift_mg_cm3
+    ]
+
+
+def _noisy(line: Line, limits: CalibrationLimits) -> list[str]:
+    gradient = -np.array([REFERENCE_MG_CM3, 1.0]) / line.sigma_ct
+    noise = float(np.sqrt(gradient @ line.noise_covariance @ gradient))
+    if noise <= limits.max_noise_mg_cm3:
+        return []
+    return [
+        f"the noise of the rods makes 100 mg/cm³ uncertain by {noise:.1f} mg/cm³, more than {limits.max_noise_mg_cm3}"
     ]
 
 

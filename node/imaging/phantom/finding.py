@@ -6,13 +6,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from node.domain.phantom import PhantomFit, PhantomModel, RodModel, RodReading
+from node.domain.phantom import PhantomFit, PhantomModel, RodReading
 from node.domain.settings import CalibrationLimits
 from node.domain.volume import Volume
 from node.errors import PhantomAmbiguous, PhantomNotFound, PhantomOutOfField, PhantomUnknown
 from node.imaging.phantom import certainty, rivals
+from node.imaging.phantom.course import follow
 from node.imaging.phantom.identify import Candidate, base_standard, candidates
-from node.imaging.phantom.reading import EDGE_MARGIN_MM, read_rod, reading_radius
+from node.imaging.phantom.reading import EDGE_MARGIN_MM, Standard, read_rods, reading_radius
 from node.imaging.phantom.room import is_phantom
 from node.imaging.phantom.rows import RodRow
 
@@ -89,31 +90,31 @@ def _refusal(
 def _readings(volume: Volume, way: Candidate) -> tuple[RodReading, ...] | None:
     row = way.row
     seen = {rod.s_mm: rod for rod in row.rods}
-    readings = []
+    standards = []
     for rod, s in zip(way.model.rods, way.s_mm, strict=True):
         t, contrast = (seen[s].t_mm, seen[s].hu - row.base_hu) if s in seen else (0.0, 0.0)
-        radius = reading_radius(row.radius_mm, contrast)
-        reading = read_rod(volume, row.axes, [(s, t)], radius, row.z_range_mm, rod)
-        if reading is None:
-            return None
-        readings.append(reading)
+        standards.append(Standard(rod, ((s, t),), reading_radius(row.radius_mm, contrast)))
+    plate = _base_plate(way)
+    if plate is not None:
+        standards.append(plate)
+    readings = read_rods(volume, follow(volume, row), standards, row.z_range_mm)
+    if any(reading is None for reading in readings[: len(way.model.rods)]):
+        return None
+    return tuple(reading for reading in readings if reading is not None)
+
+
+def _base_plate(way: Candidate) -> Standard | None:
+    """Where it is a standard: midway between neighbouring rods."""
     plate = base_standard(way.model)
-    base = _base_reading(volume, way, plate) if plate is not None else None
-    if base is not None:
-        readings.append(base)
-    return tuple(readings)
-
-
-def _base_reading(volume: Volume, way: Candidate, plate: RodModel) -> RodReading | None:
-    """Read the base plate midway between neighbouring rods."""
+    if plate is None:
+        return None
     s = np.sort(way.s_mm)
     room = float(np.diff(s).min()) / 2 - way.row.radius_mm
     depth = min(-way.row.slab.t_mm[0], way.row.slab.t_mm[1])
     radius = min(room, depth) - EDGE_MARGIN_MM
     if radius < 1.5:
         return None
-    spots = [(float(middle), 0.0) for middle in (s[:-1] + s[1:]) / 2]
-    return read_rod(volume, way.row.axes, spots, radius, way.row.z_range_mm, plate)
+    return Standard(plate, tuple((float(middle), 0.0) for middle in (s[:-1] + s[1:]) / 2), radius)
 
 
 def _seen(volume: Volume, rows: tuple[RodRow, ...] | list[RodRow]) -> dict[str, object]:

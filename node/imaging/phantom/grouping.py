@@ -15,8 +15,11 @@ from node.imaging.phantom.tracks import Track
 MIN_PITCH_MM = 14.0
 MAX_GAP_MM = 170.0
 """Between rods that are seen; fainter ones may lie between them."""
+STRONG_CONTRAST_HU = 30.0
+"""Rods at least this different from the slab place the fainter ones."""
 MIN_ARC_RADIUS_MM = 350.0
 """Couch tops and curved phantoms have 400 mm and more."""
+_ARC_RADII_MM = (420.0, 550.0, 750.0, 1100.0)
 _OFF_LINE_MM = 3.0
 _OFF_ARC_MM = 1.5
 _CLEAR_ARC_MM = 1.0
@@ -26,11 +29,21 @@ _CLEAR_ARC_MM = 1.0
 def side_by_side(tracks: list[Track]) -> list[list[Track]]:
     """Return every group of two or more parallel rods in a row, each in order along it."""
     pairs = [(a, b) for a, b in combinations(tracks, 2) if _alike(a, b)]
+    strong = [track for track in tracks if _is_strong(track)]
     groups = [members for a, b in pairs if (members := _in_line(a, b, tracks))]
     on_arcs = [
-        members for a, b in pairs for c in tracks if c is not a and c is not b and (members := _on_arc(a, b, c, tracks))
+        members
+        for a, b in pairs
+        if _is_strong(a) and _is_strong(b)
+        for c in strong
+        if c is not a and c is not b and (members := _on_arc(a, b, c, tracks))
     ]
     return [*groups, *on_arcs]
+
+
+def _is_strong(track: Track) -> bool:
+    """Whether its centre is certain enough to say that a row is bent."""
+    return abs(track.hu - track.base_hu) >= STRONG_CONTRAST_HU
 
 
 def _in_line(a: Track, b: Track, tracks: list[Track]) -> list[Track]:
@@ -105,7 +118,7 @@ def common_axes(group: list[Track]) -> tuple[RowAxes, tuple[float, float], NDArr
     used = np.arange(seen[0], seen[-1] + 1)
     middles = [sum(t.z_range_mm) / 2 for t in group]
     origins = np.array([t.at(z) - slope * z for t, z in zip(group, middles, strict=True)])
-    axes = _bent(_straight(origins, weight, slope), origins)
+    axes = _bent(_straight(origins, weight, slope), origins[[_is_strong(track) for track in group]])
     s, _ = axes.of(origins, 0.0)
     return axes, (float(s.min()), float(s.max())), used
 
@@ -119,7 +132,7 @@ def _straight(origins: Floats, weight: Floats, slope: Floats) -> RowAxes:
 
 
 def _bent(axes: RowAxes, origins: Floats) -> RowAxes:
-    """The same axes, with the arc that three or more rods clearly lie on."""
+    """The same axes, with the arc that three or more strong rods clearly lie on."""
     if len(origins) < 3:
         return axes
     s, t = axes.of(origins, 0.0)
@@ -130,3 +143,14 @@ def _bent(axes: RowAxes, origins: Floats) -> RowAxes:
     along = along / np.linalg.norm(along)
     normal = np.array([along[1], -along[0]])
     return RowAxes(axes.origin_yx_mm + lift * axes.normal_yx, axes.slope_yx, along, normal, float(arc))
+
+
+def arcs_through(axes: RowAxes, reach_mm: tuple[float, float]) -> list[RowAxes]:
+    """The row of two rods at either end of ``reach_mm`` as it would lie on arcs, to either side."""
+    middle, half = (reach_mm[0] + reach_mm[1]) / 2, (reach_mm[1] - reach_mm[0]) / 2
+    bent = []
+    for radius in _ARC_RADII_MM:
+        for arc in (0.5 / radius, -0.5 / radius):
+            origin = axes.origin_yx_mm + middle * axes.along_yx - arc * half**2 * axes.normal_yx
+            bent.append(RowAxes(origin, axes.slope_yx, axes.along_yx, axes.normal_yx, arc))
+    return bent

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,25 +26,52 @@ _MIN_SLICE_LIMIT_HU = 3.0
 _TREND_HALF_WIDTH_MM = 30.0
 
 
-def read_rod(
-    volume: Volume,
-    axes: RowAxes,
-    spots_st_mm: Sequence[tuple[float, float]],
-    radius_mm: float,
-    z_range_mm: tuple[float, float],
-    rod: RodModel,
-) -> RodReading | None:
-    """Read one standard at the spots (s, t) of its row (one for a rod, several for a base plate).
+@dataclass(frozen=True, slots=True)
+class Standard:
+    """A rod, or the base plate, and where it is read."""
 
-    ``radius_mm`` is that of the discs that are averaged. ``z_range_mm`` is where it was seen; the reading reaches a
-    thick image further at either end, and slices that do not belong to it (ends, artefacts, bubbles) are recognised
-    and left out. ``None``: nothing to read.
+    rod: RodModel
+    spots_st_mm: tuple[tuple[float, float], ...]
+    """Centres (s, t) in the row: one of a rod, several of a base plate."""
+    radius_mm: float
+    """Of the discs that are averaged."""
+
+
+def read_rods(
+    volume: Volume, axes: RowAxes, standards: Sequence[Standard], z_range_mm: tuple[float, float]
+) -> list[RodReading | None]:
+    """Read every standard of a row; a slice that artefacts spoil for half of them is used for none."""
+    first = [_read(volume, axes, one, z_range_mm, frozenset()) for one in standards]
+    used = [_slices(volume, reading) for reading in first]
+    every = set().union(*used)
+    spoilt = frozenset(k for k in every if 2 * sum(k not in one for one in used) >= len(used))
+    return [
+        _read(volume, axes, one, z_range_mm, spoilt) if spoilt & have else reading
+        for one, have, reading in zip(standards, used, first, strict=True)
+    ]
+
+
+def _slices(volume: Volume, reading: RodReading | None) -> frozenset[int]:
+    if reading is None:
+        return frozenset()
+    return frozenset(int(k) for k in np.rint(volume.index_kji(reading.slice_centres_lps_mm)[:, 0]))
+
+
+def _read(
+    volume: Volume, axes: RowAxes, standard: Standard, z_range_mm: tuple[float, float], spoilt: frozenset[int]
+) -> RodReading | None:
+    """Read one standard.
+
+    ``z_range_mm`` is where it was seen; the reading reaches a thick image further at either end, and slices that do
+    not belong to it (ends, artefacts, bubbles) are recognised and left out, besides those known to be ``spoilt``.
+    ``None``: nothing to read.
     """
+    rod, spots_st_mm, radius_mm = standard.rod, standard.spots_st_mm, standard.radius_mm
     dk = volume.spacing_mm[0]
     first = max(0, int(np.floor(z_range_mm[0] / dk)) - int(np.ceil(14 / dk)))
     last = min(volume.hu.shape[0] - 1, int(np.ceil(z_range_mm[1] / dk)) + int(np.ceil(14 / dk)))
     slices, values = [], []
-    for k in range(first, last + 1):
+    for k in sorted(set(range(first, last + 1)) - spoilt):
         pixels = np.concatenate([_disc(volume, k, axes.at(s, t, k * dk), radius_mm) for s, t in spots_st_mm])
         if pixels.size >= 4 and pixels.min() > OUTSIDE_FIELD_HU:
             slices.append(k)
@@ -70,7 +98,14 @@ def read_rod(
         radius_mm,
         centres,
         means[kept],
+        _excluded(z_range_mm, [slices[n] for n in kept], dk),
     )
+
+
+def _excluded(z_range_mm: tuple[float, float], used: Sequence[int], dk: float) -> int:
+    """How many slices of those along which the row was seen are not used."""
+    along = range(int(np.ceil(z_range_mm[0] / dk - 1e-6)), int(np.floor(z_range_mm[1] / dk + 1e-6)) + 1)
+    return len(set(along) - set(used))
 
 
 def reading_radius(radius_mm: float, contrast_hu: float) -> float:

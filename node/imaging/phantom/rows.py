@@ -11,15 +11,22 @@ from scipy.stats import theilslopes
 from node.domain.volume import Volume
 from node.imaging.phantom import lone
 from node.imaging.phantom.discs import Discs, Floats, find_discs
-from node.imaging.phantom.grouping import MAX_GAP_MM, MIN_PITCH_MM, common_axes, side_by_side
-from node.imaging.phantom.slab import Slab, find_slab
+from node.imaging.phantom.grouping import (
+    MAX_GAP_MM,
+    MIN_PITCH_MM,
+    STRONG_CONTRAST_HU,
+    arcs_through,
+    common_axes,
+    side_by_side,
+)
+from node.imaging.phantom.slab import Slab, evenness, find_slab
 from node.imaging.phantom.straight import Patch, RowAxes, ThickImages, straighten
 from node.imaging.phantom.tracks import Track, link
 
 FAINT_CONTRAST_HU = 3.0
 """Once a row is known, rods this faint are seen in the average along it."""
-STRONG_CONTRAST_HU = 30.0
-"""Rods at least this different from the slab place the fainter ones."""
+CENTRED_CONTRAST_HU = 15.0
+"""Fainter rods have no centroid to speak of."""
 MAX_OFF_LINE_MM = 0.8
 MAX_ATTEMPTS = 8
 _OVERHANG_MM = 150.0
@@ -84,7 +91,7 @@ def _rows(tracks: list[Track], images: ThickImages) -> list[RodRow]:
         if row is not None:
             rows.append(row)
             free = [t for t in free if not any(t is m for m in best)]
-    return rows or [row for track in lone.likely(tracks) if (row := _lone_row(track, images))][:1]
+    return rows or [row for track in lone.likely(tracks, images) if (row := _lone_row(track, images))][:1]
 
 
 def _lone_row(track: Track, images: ThickImages) -> RodRow | None:
@@ -116,6 +123,36 @@ def _seen(tracks: list[Track]) -> int:
 def _row(group: list[Track], images: ThickImages) -> RodRow | None:
     """Average the scan along a group of rods, look again, and check that one slab holds them all."""
     axes, reach, used = common_axes(group)
+    row = _row_on(axes, reach, used, group, images)
+    if row is not None or len(group) > 2:
+        return row
+    bent = _best_arc(axes, reach, used, group, images)
+    half = (reach[1] - reach[0]) / 2
+    return None if bent is None else _row_on(bent, (-half, half), used, group, images)
+
+
+def _best_arc(
+    axes: RowAxes, reach: tuple[float, float], used: NDArray[np.int64], group: list[Track], images: ThickImages
+) -> RowAxes | None:
+    """The arc through two rods along which their base runs farthest; ``None`` when a straight line does as well."""
+    base = float(np.median([track.base_hu for track in group]))
+    radius = max(track.radius_mm for track in group)
+    some = used[:: max(1, len(used) // 5)]
+
+    def even(way: RowAxes) -> float:
+        shift = float(way.of(axes.origin_yx_mm[None], 0.0)[0][0])
+        ends = (reach[0] + shift, reach[1] + shift)
+        across = 1.8 * radius
+        strip = straighten(images, way, some, (ends[0] - _OVERHANG_MM, ends[1] + _OVERHANG_MM), (-across, across))
+        return evenness(strip, base, [(s, radius) for s in ends])
+
+    best = max(arcs_through(axes, reach), key=even)
+    return best if even(best) > 1.05 * even(axes) else None
+
+
+def _row_on(
+    axes: RowAxes, reach: tuple[float, float], used: NDArray[np.int64], group: list[Track], images: ThickImages
+) -> RodRow | None:
     patch = straighten(
         images, axes, used, (reach[0] - _OVERHANG_MM, reach[1] + _OVERHANG_MM), (-_HALF_HEIGHT_MM, _HALF_HEIGHT_MM)
     )
@@ -160,8 +197,11 @@ def _rods(patch: Patch, radius: float, group: list[Track], axes: RowAxes) -> tup
             and abs(discs.base_hu[index] - base) < 25.0 + 0.08 * contrast
             and all(abs(s[index] - rod.s_mm) >= MIN_PITCH_MM for rod in found)
         ):
-            hu = float(np.nanmean(patch.disc(float(s[index]), float(t[index]), 0.6 * float(discs.radii_mm[index]))))
-            found.append(SeenRod(float(s[index]), float(t[index]), float(discs.radii_mm[index]), hu))
+            place, size = (float(s[index]), float(t[index])), float(discs.radii_mm[index])
+            if contrast >= CENTRED_CONTRAST_HU:
+                place = patch.centred(*place, size, float(discs.hu[index]), float(discs.base_hu[index]))
+            hu = float(np.nanmean(patch.disc(*place, 0.6 * size)))
+            found.append(SeenRod(*place, size, hu))
     for track in group:
         at, off = axes.of(track.at(sum(track.z_range_mm) / 2), sum(track.z_range_mm) / 2)
         if all(abs(float(at) - rod.s_mm) >= MIN_PITCH_MM for rod in found):

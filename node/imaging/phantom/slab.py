@@ -64,6 +64,20 @@ def find_slab(patch: Patch, rods: Sequence[tuple[float, float]]) -> Slab | None:
     return Slab(base, ends, (-low, high), len(faces), cut, bool(beyond))
 
 
+def evenness(strip: Patch, base_hu: float, rods: Sequence[tuple[float, float]]) -> float:
+    """How well a strip about a row lies in a plate: columns clear of the rods (s, radius) that are base, over heights.
+
+    The sum, over lengths of column from a few mm to the strip's own, of the number of columns that are base: largest
+    where the row is parallel to the plate's faces.
+    """
+    even = np.abs(strip.hu - base_hu) < BASE_TOLERANCE_HU
+    clear = _clear_of(strip.s_mm, rods, 2.0)
+    far = np.where(even, np.inf, np.abs(strip.t_mm)[:, None]).min(axis=0)[clear]
+    reach = float(np.abs(strip.t_mm).max())
+    shortest = 0.5 * max(radius for _, radius in rods)
+    return float(np.clip(np.minimum(far, reach) - shortest, 0.0, None).sum())
+
+
 def _clear_of(s_mm: Floats, rods: Sequence[tuple[float, float]], margin: float) -> NDArray[np.bool_]:
     clear = np.ones(s_mm.shape, dtype=bool)
     for centre, radius in rods:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -71,19 +71,27 @@ class RowAxes:
     """Unit vector across the slab, toward rising y where the slab lies flat."""
     arc_per_mm: float = 0.0
     """Half the curvature of a slab that is bent about the patient; 0: flat."""
+    course_yx_mm: Floats = field(default_factory=lambda: np.zeros((3, 2)))
+    """Shape (3, 2): coefficients of z², z and 1 (z in mm) of what the whole row deviates from a straight course."""
 
     def at(self, s_mm: float | Floats, t_mm: float | Floats, z_mm: float) -> Floats:
         """Return the points (..., 2) at (s, t) in the plane ``z_mm``."""
         s, t = np.asarray(s_mm)[..., None], np.asarray(t_mm)[..., None]
         across = t + self.arc_per_mm * s**2
-        points: Floats = self.origin_yx_mm + self.slope_yx * z_mm + s * self.along_yx + across * self.normal_yx
+        points: Floats = self._origin_at(z_mm) + s * self.along_yx + across * self.normal_yx
         return points
 
     def of(self, yx_mm: Floats, z_mm: float | Floats) -> tuple[Floats, Floats]:
         """Return (s, t) of points (..., 2) in the plane(s) ``z_mm``."""
-        offset = yx_mm - self.origin_yx_mm - self.slope_yx * np.asarray(z_mm)[..., None]
+        offset = yx_mm - self._origin_at(z_mm)
         s: Floats = offset @ self.along_yx
         return s, offset @ self.normal_yx - self.arc_per_mm * s**2
+
+    def _origin_at(self, z_mm: float | Floats) -> Floats:
+        z = np.asarray(z_mm, dtype=np.float64)[..., None]
+        bent, tilted, moved = self.course_yx_mm
+        origin: Floats = self.origin_yx_mm + moved + (self.slope_yx + tilted) * z + bent * z**2
+        return origin
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -102,6 +110,30 @@ class Patch:
         inside = (self.s_mm[None, :] - s_mm) ** 2 + (self.t_mm[:, None] - t_mm) ** 2 <= radius_mm**2
         pixels: Floats = self.hu[inside]
         return pixels
+
+    def centred(self, s_mm: float, t_mm: float, radius_mm: float, hu: float, base_hu: float) -> tuple[float, float]:
+        """Return (s, t) of the centre of a disc of ``hu`` in ``base_hu`` near a point: the centroid of its contrast.
+
+        What is neither (air beyond a face, a bubble) has no weight.
+        """
+        share = contrast_share(self.hu, hu, base_hu)
+        for _ in range(6):
+            away = (self.s_mm[None, :] - s_mm) ** 2 + (self.t_mm[:, None] - t_mm) ** 2
+            weight = np.where(away <= (radius_mm + 2.0) ** 2, share, 0.0)
+            total = float(weight.sum())
+            if total <= 0:
+                break
+            s_mm = float((weight * self.s_mm[None, :]).sum()) / total
+            t_mm = float((weight * self.t_mm[:, None]).sum()) / total
+        return s_mm, t_mm
+
+
+def contrast_share(pixels: Floats, hu: float, base_hu: float) -> Floats:
+    """Which part of each pixel is a rod of ``hu`` rather than its slab; 0 where it is neither (air, metal)."""
+    slack = 0.5 * abs(hu - base_hu) + 10.0
+    known = (pixels > min(hu, base_hu) - slack) & (pixels < max(hu, base_hu) + slack)
+    share: Floats = np.where(known, np.clip((pixels - base_hu) / (hu - base_hu), 0.0, 1.0), 0.0)
+    return share
 
 
 def straighten(

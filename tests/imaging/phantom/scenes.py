@@ -6,7 +6,7 @@ rod finder may confuse is there. Everything is drawn plane by plane with soft ed
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from math import cos, radians, sin, tan
 
 import numpy as np
@@ -16,9 +16,13 @@ from scipy.special import ndtr
 
 from node.domain.phantom import PhantomModel
 from node.domain.volume import SourceImage, Volume
-from tests.imaging.phantom.props import Prop
+from tests.imaging.phantom.props import Metal, Prop
 
 Plane = NDArray[np.float64]
+
+
+OVERSHOOT_MM = 0.9
+"""Reach of a sharp kernel's overshoot at an edge (one standard deviation)."""
 
 
 @dataclass(frozen=True)
@@ -97,6 +101,8 @@ class Recipe:
     bubbles: bool = False
     couch: bool = True
     props: tuple[Prop, ...] = ()
+    below: tuple[PhantomModel, Slab] | None = None
+    """Another phantom under the first."""
     seed: int = 1
 
 
@@ -116,11 +122,15 @@ class Scene:
     start_lps_mm: NDArray[np.float64]
     """(rods, 3): rod axes at the slab's first and last plane."""
     end_lps_mm: NDArray[np.float64]
+    sag_mm: float = 0.0
+    """How far the rods lie further down in the middle of the scan."""
 
     def rod_lps_mm(self, rod: int, z_mm: float) -> NDArray[np.float64]:
         """Centre of a rod in the plane z."""
         start, end = self.start_lps_mm[rod], self.end_lps_mm[rod]
-        point: NDArray[np.float64] = start + (end - start) * (z_mm - start[2]) / (end[2] - start[2])
+        along = (z_mm - start[2]) / (end[2] - start[2])
+        point: NDArray[np.float64] = start + (end - start) * along
+        point[1] += self.sag_mm * 4 * along * (1 - along)
         return point
 
 
@@ -149,15 +159,19 @@ def build(recipe: Recipe) -> Scene:
     patient, slab = np.empty((nk, n, n), dtype=bool), np.zeros((nk, n, n), dtype=bool)
     body = _Body(recipe, rng)
     bench = _Bench(recipe)
+    lower = _Bench(_below(recipe)) if recipe.below is not None else None
     for k, height in enumerate(z):
         plane = np.full((n, n), -1000.0)
+        if lower is not None:
+            lower.draw(plane, y, x, height, scanner.psf_mm)
         slab[k] = bench.draw(plane, y, x, height, scanner.psf_mm)
         patient[k] = body.draw(plane, y, x, height, scanner.psf_mm)
         hu[k] = plane + scanner.drift_hu * (k / max(nk - 1, 1) - 0.5)
     if scanner.sharp:
-        hu += 0.7 * (hu - ndimage.gaussian_filter(hu, (0, 1.0, 1.0), truncate=3))
+        blur = OVERSHOOT_MM / scanner.pixel_mm
+        hu += 0.7 * (hu - ndimage.gaussian_filter(hu, (0, blur, blur), truncate=4))
     noise = rng.standard_normal(hu.shape, dtype=np.float32)
-    noise = ndimage.gaussian_filter(noise, (0, 0.6, 0.6), truncate=3)
+    noise = ndimage.gaussian_filter(noise, (0, 0.45, 0.45), truncate=3)
     if scanner.sharp:
         noise -= ndimage.gaussian_filter(noise, (0, 1.5, 1.5), truncate=3)
     hu += noise * (scanner.noise_hu / noise.std())
@@ -176,7 +190,16 @@ def build(recipe: Recipe) -> Scene:
     volume = Volume(stored, affine, "1.2.3", tuple(SourceImage("1.2", f"1.2.{k}") for k in range(nk)))
     start, end = bench.axes(float(z[0]), float(z[-1]))
     rods, sigma, beta = rod_truth(recipe.phantom, scanner) if recipe.phantom else ([], 0.0, 0.0)
-    return Scene(volume, patient, slab & ~patient, tuple(rods), sigma, beta, start, end)
+    return Scene(volume, patient, slab & ~patient, tuple(rods), sigma, beta, start, end, bench.side * recipe.slab.sag)
+
+
+def _below(recipe: Recipe) -> Recipe:
+    """The other phantom of a scene, on the couch under the first."""
+    assert recipe.below is not None
+    model, slab = recipe.below
+    gap = max(recipe.pose.gap, 0.0) + recipe.pad_mm + recipe.slab.thickness + 12.0
+    pose = replace(recipe.pose, gap=gap, shift_left=0.0)
+    return replace(recipe, phantom=model, slab=slab, pose=pose, pad_mm=0.0, tubes=False, props=(), below=None)
 
 
 def _blend(plane: Plane, inside_mm: Plane, hu: float, psf: float) -> None:
@@ -306,7 +329,7 @@ class _Bench:
         """Paint everything and return which voxels are the phantom."""
         recipe, slab, pose = self.recipe, self.recipe.slab, self.recipe.pose
         v = self.side * y
-        if recipe.couch:
+        if recipe.couch and recipe.below is None:
             arc = self.below + 6 - x**2 / 2500.0
             _blend(plane, np.minimum(12 - np.abs(v - arc + 14), 230 - np.abs(x)), -920.0, psf)
             _blend(plane, np.minimum(1.2 - np.abs(v - arc), 240 - np.abs(x)), 180.0, psf)
@@ -319,8 +342,7 @@ class _Bench:
                 d = np.hypot(v - self.top - 8 - 0.03 * z, x - tx)
                 _blend(plane, r + 1 - d, 100.0, psf)
                 _blend(plane, r - d, value, psf)
-        for prop in recipe.props:
-            prop.draw(plane, v - self.pad_from, x, z, lambda p, inside, hu: _blend(p, inside, hu, psf))
+        self._props(plane, v, x, z, psf, after=False)
         if recipe.phantom is None or not pose.z_from <= z <= pose.z_to:
             return np.zeros(plane.shape, dtype=bool)
         cy, cx, c, s = self._frame(z)
@@ -337,8 +359,15 @@ class _Bench:
             _blend(plane, np.minimum(slab.radius - d, box), value, psf)
             if recipe.bubbles and index == len(self.rod_hu) // 2 and abs(z) < 8:
                 _blend(plane, 3.5 - np.hypot(along - offset, across + slab.radius - 4), -900.0, psf)
+        self._props(plane, v, x, z, psf, after=True)
         held: NDArray[np.bool_] = box > 0
         return held
+
+    def _props(self, plane: Plane, v: Plane, x: Plane, z: float, psf: float, *, after: bool) -> None:
+        """Draw what lies about; metal after the phantom, for its streaks run through it."""
+        for prop in self.recipe.props:
+            if isinstance(prop, Metal) == after:
+                prop.draw(plane, v - self.pad_from, x, z, lambda p, inside, hu: _blend(p, inside, hu, psf))
 
     def _arc(self, along: Plane) -> Plane:
         """How far a curved slab lies off its tangent: toward the patient at either end."""

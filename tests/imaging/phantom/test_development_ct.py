@@ -7,11 +7,12 @@ from typing import Any
 
 import numpy as np
 import pytest
+import SimpleITK
 
 from node.dicom import read, scan
 from node.domain.phantom import PhantomFit, PhantomModel, RodModel
 from node.domain.settings import CalibrationLimits
-from node.domain.volume import Volume
+from node.domain.volume import SourceImage, Volume
 from node.errors import PhantomNotFound
 from node.imaging import body, calibration, phantom
 from tests.imaging.phantom.models import shipped_models
@@ -53,7 +54,10 @@ def found_in(name: str, model: PhantomModel, scratch: Path) -> PhantomFit:
     return phantom.find(volume, body.separate(volume, position), (model, *others(model)))
 
 
-@pytest.mark.parametrize("name", ["abdomen_m50", "chest_f66", "cap_f74_fracture", "rolled_bmas"])
+@pytest.mark.parametrize(
+    "name",
+    ["abdomen_m50", "chest_f66", "cap_f74_fracture", "rolled_bmas", "scoliosis", "contrast", "chest_ends_T12"],
+)
 def test_simulated_rods_are_within_one_hu_and_one_and_a_half_millimetres(name: str, tmp_path: Path) -> None:
     facts = truth(name)["phantom"]
     found = found_in(name, on_site(facts), tmp_path)
@@ -87,3 +91,24 @@ def test_no_phantom_is_seen_where_none_lies(name: str, tmp_path: Path) -> None:
 
     with pytest.raises(PhantomNotFound):
         phantom.find(volume, body.separate(volume, position), tuple(shipped_models().values()))
+
+
+@pytest.mark.parametrize(
+    ("name", "file"),
+    [("ct_3mm_with_labels", "example_ct.nii.gz"), ("crop_L3_with_labels", "sub-ct_label-22_ct.nii.gz")],
+)
+def test_no_phantom_is_seen_in_a_coarse_or_a_cropped_real_scan(name: str, file: str) -> None:
+    volume = _from_nifti(unpacked(name) / file)
+
+    with pytest.raises(PhantomNotFound):
+        phantom.find(volume, body.separate(volume, None), tuple(shipped_models().values()))
+
+
+def _from_nifti(path: Path) -> Volume:
+    image = SimpleITK.DICOMOrient(SimpleITK.ReadImage(str(path)), "LPS")
+    hu = np.clip(SimpleITK.GetArrayFromImage(image), -1024, 3071).astype(np.int16)
+    affine = np.eye(4)
+    directions = np.reshape(image.GetDirection(), (3, 3)) * image.GetSpacing()
+    affine[:3, :3] = directions[:, ::-1]
+    affine[:3, 3] = image.GetOrigin()
+    return Volume(hu, affine, "1.2.3", tuple(SourceImage("1.2", f"1.2.{k}") for k in range(len(hu))))
