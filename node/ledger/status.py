@@ -9,7 +9,7 @@ import sqlalchemy as sa
 
 from node.ledger import schema
 from node.ledger.records import DestinationStatus, Event, SeriesStatus
-from node.ledger.states import ACCEPTED_DELIVERIES, OPEN_DELIVERIES, State
+from node.ledger.states import ACCEPTED_DELIVERIES, OPEN_DELIVERIES, DeliveryState, ProofState, State
 
 _ACCEPTED = {state.value for state in ACCEPTED_DELIVERIES}
 _OPEN = {state.value for state in OPEN_DELIVERIES}
@@ -79,15 +79,26 @@ def _deliveries(connection: sa.Connection, job_ids: list[str]) -> dict[str, tupl
 
 def _destination(destination: str, entries: list[Any]) -> DestinationStatus:
     waiting = [entry for entry in entries if entry.state not in _ACCEPTED]
-    latest = max(waiting, key=lambda entry: entry.last_attempt_at or 0.0, default=None)
+    open_ones = [entry for entry in entries if entry.state in _OPEN or entry.proof == ProofState.WANTED]
+    unsure = [entry for entry in entries if entry.proof in (ProofState.WANTED, ProofState.UNPROVEN)]
+    latest = max(waiting or unsure, key=lambda entry: entry.last_attempt_at or 0.0, default=None)
+    states, proofs = {entry.state for entry in entries}, {entry.proof for entry in entries}
     return DestinationStatus(
         destination=destination,
         stored=len(entries) - len(waiting),
         total=len(entries),
         last_status=latest.last_status if latest else None,
         last_error=latest.last_error if latest else None,
-        next_attempt_at=min((entry.next_attempt_at for entry in waiting if entry.state in _OPEN), default=None),
+        next_attempt_at=min((entry.next_attempt_at for entry in open_ones), default=None),
+        warned=sum(entry.state == DeliveryState.STORED_WITH_WARNING for entry in entries),
+        proven=sum(entry.proof == ProofState.PROVEN for entry in entries),
+        proof=next((one.value for one in _PROOFS if one in proofs), None),
+        waits=next((one.value for one in (DeliveryState.HELD, DeliveryState.STRANDED) if one in states), None),
     )
+
+
+_PROOFS = (ProofState.WANTED, ProofState.UNPROVEN, ProofState.PROVEN)
+"""The first that applies to an object is said of all."""
 
 
 def _status(row: Any, deliveries: tuple[DestinationStatus, ...]) -> SeriesStatus:
@@ -109,4 +120,5 @@ def _status(row: Any, deliveries: tuple[DestinationStatus, ...]) -> SeriesStatus
         deliveries=deliveries,
         variants=row.variants,
         replaces=row.predecessor,
+        held=f"{row.held_by}: {row.held_why}" if row.held_by else None,
     )
