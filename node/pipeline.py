@@ -12,15 +12,30 @@ from node.domain.findings import Converted, Findings, Refusal
 from node.domain.instance import InstanceHeader, Series
 from node.domain.job import MeasureJob, MeasureOutcome, OutgoingObject
 from node.domain.phantom import Material, PhantomFit, PhantomModel
+from node.domain.prior import PriorResult
 from node.domain.quality import Quality
 from node.domain.settings import MeasurementSettings
 from node.domain.spine import SpineMap
 from node.domain.volume import Volume
-from node.errors import StudyRefused
-from node.imaging import body, confounders, density, morphometry, reformat, spine, standard, verdict, voi, voi_error
+from node.errors import LevelsAmbiguous, StudyRefused
+from node.imaging import (
+    body,
+    change,
+    confounders,
+    density,
+    morphometry,
+    readings,
+    reformat,
+    spine,
+    standard,
+    verdict,
+    voi,
+    voi_error,
+)
 from node.imaging.confounders import Seen
 from node.imaging.standard import Circumstances, Standard
 from node.routing.kernels import kernel_class
+from node.routing.scanner import scan_date
 
 
 def examine(
@@ -43,12 +58,17 @@ def run(job: MeasureJob) -> MeasureOutcome:
     """
     header = _acquisition(job.series)
     volume: Volume | None = None
+    if job.settings.priors.enabled and job.prior_reports and not job.priors:
+        job = replace(job, priors=report.priors(job.prior_reports))
     try:
         volume = read.volume(job.series)
         qa = scan_record.without_patient(volume, header, job)
         if qa is not None:
             return replace(_outcome(_nothing_found(header, qa.refusal), job, (), ()), scan_record=qa.record)
-        findings = measure(volume, header, job.phantoms, job.settings, job.quality)
+        findings = measure(volume, header, job.phantoms, job.settings, job.quality, job.priors)
+        findings = replace(
+            findings, changes=change.changes(findings, scan_date(job.series), job.priors, job.settings.priors)
+        )
     except StudyRefused as refused:
         findings = _nothing_found(header, refused)
     return _leave(findings, volume, job)
@@ -93,24 +113,27 @@ def measure(
     phantoms: tuple[PhantomModel, ...],
     settings: MeasurementSettings,
     quality: Quality | None = None,
+    priors: tuple[PriorResult, ...] = (),
 ) -> Findings:
     """Measure all that can be measured in one volume; what cannot is refused with its reason.
 
-    ``quality`` is what the record knows about the scanner. Without a calibration the levels still carry their
-    attenuation and heights. Raises ``StudyRefused`` when not even a spine is found.
+    ``quality`` is what the record knows about the scanner, ``priors`` what earlier reports say of the patient.
+    Without a calibration the levels still carry their attenuation and heights. Raises ``StudyRefused`` when not even a
+    spine is found.
     """
     kernel = kernel_class(header.manufacturer, header.convolution_kernel)
     circumstances = Circumstances(header, kernel, quality or Quality())
     scene = body.separate(volume, header.patient_position)
     reference = standard.establish(volume, scene, phantoms, settings, circumstances)
     column, doubts = segmenters.find(volume, scene, settings.segmenter)
-    vertebrae = morphometry.deformities(spine.delineate(volume, column))
+    column, delineated, renamed = spine.keep_naming(column, spine.delineate(volume, column), priors)
+    vertebrae = morphometry.deformities(delineated)
     noise = voi_error.reference(volume, reference.fit) if reference.fit else None
     vois = {v.level: voi.sample(volume, v, settings.voi, noise) for v in vertebrae if v.complete}
     found = Findings(
         header=header,
         refusal=None,
-        cautions=doubts,
+        cautions=doubts + renamed,
         phantom=reference.fit,
         calibration=reference.calibration,
         vertebrae=vertebrae,
@@ -127,7 +150,13 @@ def measure(
         else (),
     )
     seen = confounders.find(volume, scene, vertebrae, vois, settings, circumstances)
-    return _judge(found, reference, column, settings, circumstances, seen)
+    return _without_empty(_judge(found, reference, column, settings, circumstances, seen))
+
+
+def _without_empty(found: Findings) -> Findings:
+    """Leave out VOIs that hold nothing: there is nothing in them to report or to draw."""
+    vois = {level: one for level, one in found.vois.items() if one.volume_mm3 > 0}
+    return replace(found, vois=vois, densities={k: v for k, v in found.densities.items() if k in vois})
 
 
 def _judge(
@@ -143,6 +172,8 @@ def _judge(
     refusal = reference.refusal
     try:
         mean_levels = _levels_of_mean(found, column, reference.fit, settings)
+    except LevelsAmbiguous as doubtful:
+        refusal = refusal or _with_readings(doubtful, found, column, reference, settings)
     except StudyRefused as refused:
         refusal = refusal or refused
     named = found.cautions + seen.cautions + verdict.naming_caution(column.assignment)
@@ -194,6 +225,22 @@ def _measured(
         mean_levels=mean_levels,
         category=verdict.categorise(converted.vbmd_mg_cm3 if converted else mean, named, settings.category),
     )
+
+
+def _with_readings(
+    doubtful: LevelsAmbiguous, found: Findings, column: SpineMap, reference: Standard, settings: MeasurementSettings
+) -> LevelsAmbiguous:
+    """The refusal with what either reading of the names would report."""
+    try:
+        lines = standard.lines(reference, found.vois, settings, found.header.kvp).by_level
+    except StudyRefused:
+        lines = {}
+    densities = {v: density.density(found.vois[v], v, line, settings.uncertainty) for v, line in lines.items()}
+    told = readings.readings(
+        column.assignment, settings.levels.targets, found.vois, verdict.mark(densities, tuple(densities))
+    )
+    message = f"{doubtful.message} Readings, {readings.sentence(told)}." if told else doubtful.message
+    return LevelsAmbiguous(message, {**doubtful.evidence, "readings": told})
 
 
 def _native_estimate(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import sys
 from pathlib import Path
 from typing import NoReturn
 
@@ -23,10 +24,16 @@ def peer(program: str) -> str:
 
     Absent: skip, naming the package to install; with ``VBMD_REQUIRE_PEERS=1`` fail instead.
     """
-    path = shutil.which(program, path=os.environ.get("PATH", "") + ":/usr/sbin")
+    path = shutil.which(program, path=os.pathsep.join(_folders()))
     if path:
         return path
     _absent(f"{program} is not installed: apt-get install {_PACKAGE.get(program, 'dcmtk')}")
+
+
+def _folders() -> list[str]:
+    """PATH without the folder of this interpreter: libraries put programs of the same names there."""
+    own = Path(sys.executable).parent
+    return [one for one in [*os.environ.get("PATH", "").split(os.pathsep), "/usr/sbin"] if one and Path(one) != own]
 
 
 def peer_file(path: str, package: str) -> Path:

@@ -1,20 +1,29 @@
-"""The commands: one module for each, or for a family of them. Nothing else prints."""
+"""The commands: one module for each, or for a family of them, named after it. Nothing else prints.
 
-from node.cli import check, config, demo, measure, phantom, qa, render, rules, senders, serve, status
-from node.cli.console import cli, main
+A module registers its commands when it is imported. Only the one that is called for is: ``serve`` and ``status`` do
+without the libraries that measure. A module is found by being here; there is no list to be kept.
+"""
 
-__all__ = [
-    "check",
-    "cli",
-    "config",
-    "demo",
-    "main",
-    "measure",
-    "phantom",
-    "qa",
-    "render",
-    "rules",
-    "senders",
-    "serve",
-    "status",
-]
+from __future__ import annotations
+
+import importlib
+import pkgutil
+import sys
+
+from node.cli import console
+from node.cli.console import cli
+
+__all__ = ["cli", "load", "main"]
+
+
+def load(command: str | None = None) -> None:
+    """Register a command, or every command where none has that name (for help, and for families)."""
+    modules = {module.name for module in pkgutil.iter_modules(__path__)} - {"console"}
+    for name in [command] if command in modules else sorted(modules):
+        importlib.import_module(f"node.cli.{name}")
+
+
+def main() -> None:
+    """Run ``vbmd-node``."""
+    load(sys.argv[1] if len(sys.argv) > 1 else None)
+    console.main()

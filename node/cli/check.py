@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from node import app, standing
+from node import app, report, standing
 from node.cli.console import cli, out
 
 
@@ -26,6 +26,9 @@ def check(path: Annotated[Path | None, typer.Argument(help="Configuration file o
     out.print(f"  senders: {_names(checked.receiver.senders) or 'none: every association is rejected'}", markup=False)
     out.print(f"  rules: {_names(checked.rules) or 'none: nothing is measured'}", markup=False)
     out.print(f"  destinations: {_names(checked.destinations) or 'none: results stay here'}", markup=False)
+    missing = report.font_problem(checked.page.language, checked.page.font)
+    if missing is not None:
+        out.print(f"  note: page.language is {checked.page.language}, but {missing}; until then pages are in English")
     out.print(f"  digest {checked.digest}", markup=False)
 
 

@@ -28,6 +28,11 @@ ConfigOption = Annotated[
 ]
 
 
+@cli.callback()
+def _any_command() -> None:
+    """Make a command be called by its name, even where it is the only one that is registered."""
+
+
 def main() -> None:
     """Run ``vbmd-node``."""
     try:

@@ -64,7 +64,7 @@ def add(
     target = folder or _folder(configuration)
     values: dict[str, Any] = {"model": model, "serial": serial, "material": material}
     rods = tuple(_rod(text) for text in rod or ())
-    if sys.stdin.isatty():
+    if at_a_terminal():
         phantom_id, values, rods = _asked(phantom_id, values, rods)
     missing = [name for name, given in (("--id", phantom_id), ("--rod", rods)) if not given]
     missing += [f"--{name}" for name in ("model", "material") if not values[name]]
@@ -84,6 +84,11 @@ def add(
     }
     file = target / f"{phantom_id}.toml"
     _write(Certificate(phantom_id, values, rods), file, known, force=force)
+
+
+def at_a_terminal() -> bool:
+    """Whether somebody can be asked."""
+    return sys.stdin.isatty()
 
 
 def _write(made: Certificate, file: Path, known: list[PhantomModel], *, force: bool) -> None:

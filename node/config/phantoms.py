@@ -14,6 +14,8 @@ from node.config.tables import problems
 from node.domain.phantom import PhantomModel, RodModel
 from node.errors import Problem
 
+_DIMENSIONS = ("rod_diameter_mm", "rod_pitch_mm", "slab_width_mm", "slab_thickness_mm", "slab_length_mm")
+
 
 def phantom_files(folders: Iterable[Path]) -> dict[str, Path]:
     """Phantom files by id; an earlier folder wins."""
@@ -46,7 +48,7 @@ def _phantom(file: Path, found: list[Problem]) -> PhantomModel | None:
 
 
 def _model(phantom_id: str, table: BaseModel) -> PhantomModel:
-    values: dict[str, Any] = table.model_dump(exclude={"id", "rods", "source", "note"})
+    values: dict[str, Any] = table.model_dump(exclude={"id", "rods", "geometry", "source", "note"})
     rods = tuple(RodModel(**rod) for rod in table.model_dump(include={"rods"})["rods"])
     return PhantomModel(id=phantom_id, rods=rods, **values)
 
@@ -68,6 +70,11 @@ def _wrong(file: str, stem: str, table: Any) -> Iterable[Problem]:
         )
     if any(with_water) and table.material != "K2HPO4":
         yield Problem(file, "rods", f"water_density_mg_cm3 has no meaning for {table.material} rods.", "Remove it.")
+    dimensions = [key for key in _DIMENSIONS if getattr(table, key) is not None]
+    if table.geometry == "not published" and dimensions:
+        yield Problem(
+            file, "geometry", f"is not published, yet {dimensions[0]} is given.", 'Say "measured", or leave it out.'
+        )
     pitch, diameter = table.rod_pitch_mm, table.rod_diameter_mm
     if pitch is not None and diameter is not None and pitch < diameter:
         yield Problem(file, "rod_pitch_mm", f"rods of {diameter:g} mm do not fit at a pitch of {pitch:g} mm.")

@@ -34,6 +34,7 @@ from node.domain.settings import (
     OnnxModel,
     Output,
     PageSettings,
+    PriorSettings,
     QualitySettings,
     ReceiverSettings,
     ReformatSettings,
@@ -274,6 +275,7 @@ REFORMAT = table(
 )
 
 REPORT = table("report", fields_of(ReportSettings, omit=("outputs", "only")))
+PRIORS = table("priors", fields_of(PriorSettings, precision_error_percent=Annotated[float, Field(gt=0, le=20)]))
 PAGE = table(
     "page",
     fields_of(
@@ -338,6 +340,7 @@ TABLES: dict[str, type[Table]] = {
     "segmenter": SEGMENTER,
     "reformat": REFORMAT,
     "page": PAGE,
+    "priors": PRIORS,
     "report": REPORT,
 }
 """``[name]``: each may be left out."""
@@ -365,8 +368,10 @@ PHANTOM = table(
         slab_length_mm=Positive | None,
         base_density_mg_cm3=Density | None,
         certificate_date=Text | None,
+        tolerance_mm=Positive | None,
     ),
     {"serial": (Text | None, None)},
+    {"geometry": (Literal["published", "partly published", "measured", "not published"] | None, None)},
     {"source": (Text | None, None), "note": (Annotated[str, Field(max_length=2000)] | None, None)},
 )
-"""``phantoms/<id>.toml``; ``source`` and ``note`` are for the reader of the file."""
+"""``phantoms/<id>.toml``; ``geometry``, ``source`` and ``note`` are for the reader of the file."""

@@ -7,6 +7,7 @@ for legacy converted objects, in the unassigned attribute sequences (C.7.6.16.2.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -94,6 +95,8 @@ _CONTRAST_SEQUENCE = attribute("ContrastBolusAgentSequence")
 _CENTER, _GEOMETRY = attribute("DataCollectionCenterPatient"), attribute("CTGeometrySequence")
 _CONTRAST_BY = (attribute("ContrastBolusAgent"), attribute("CodeMeaning"))
 
+_PATIENT = tuple(attribute(keyword) for keyword in ("PatientID", "IssuerOfPatientID", "PatientBirthDate"))
+
 _FIELDS = {**_TEXTS, **_INTEGERS, **_NUMBERS}
 _TAG = {field: attribute(keyword) for field, keyword in _FIELDS.items()}
 _TAGS = [
@@ -112,6 +115,7 @@ _TAGS = [
     _CENTER,
     SHARED,
     PER_FRAME,
+    *_PATIENT,
 ]
 
 
@@ -145,8 +149,17 @@ def read_header(
             number_of_frames=max(1, elements.integer(NUMBER_OF_FRAMES) or 1),
             data_collection_center_patient_mm=_center(elements, groups),
             planes=_planes(elements),
+            patient_key=_patient_key(elements),
             **fields,
         )
+
+
+def _patient_key(elements: Elements) -> str | None:
+    """A digest; ``None`` without Patient ID, which alone is not unique, so that nobody is taken for somebody else."""
+    patient, issuer, born = (elements.text(tag) or "" for tag in _PATIENT)
+    if not patient.strip() or not born.strip():
+        return None
+    return hashlib.sha256("\0".join(one.strip() for one in (patient, issuer, born)).encode()).hexdigest()[:32]
 
 
 def _groups(elements: Elements) -> list[Elements]:

@@ -8,6 +8,7 @@ from typing import Literal
 
 from node.domain.instance import InstanceHeader
 from node.domain.phantom import Calibration, PhantomFit
+from node.domain.prior import Change
 from node.domain.quality import CrossCalibration
 from node.domain.spine import CurvedReformat, LevelAssignment, Reformat, Vertebra, Voi
 
@@ -92,4 +93,6 @@ class Findings:
     """The mean in K2HPO4 equivalents, where ``cross_calibration`` was used; it is then the one that is classified."""
     mean_native_estimate: Converted | None = None
     """With contrast medium, where the site asks for it: what the mean would be without (Toelly 2017), an estimate."""
+    changes: tuple[Change, ...] = ()
+    """Of the mean since earlier results, newest first."""
     curved: tuple[CurvedReformat, ...] = ()

@@ -44,6 +44,8 @@ class InstanceHeader:
     instance_number: int | None = None
     acquisition_number: int | None = None
     study_date: str | None = None
+    patient_key: str | None = None
+    """By which earlier studies of the patient are found: a digest of identifier, issuer and date of birth."""
     patient_position: str | None = None
     frame_of_reference_uid: str | None = None
     rows: int | None = None

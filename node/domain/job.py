@@ -56,6 +56,8 @@ class MeasureJob:
     page: PageSettings = field(default_factory=PageSettings)
     priors: tuple[PriorResult, ...] = ()
     """Earlier results of the patient, oldest first."""
+    prior_reports: tuple[Path, ...] = ()
+    """Files of earlier reports of the patient that the node itself wrote; read when the job is done."""
     predecessors: tuple[Predecessor, ...] = ()
     """Reports about the series as it was before late instances came: this job's name them as predecessors."""
     qa_phantoms: tuple[PhantomModel, ...] = ()

@@ -44,6 +44,12 @@ class PhantomModel:
     certificate_date: str | None = None
     kind: Literal["patient", "qa"] = "patient"
     """A QA phantom is measured, never used to calibrate a patient's scan."""
+    nominal: bool = False
+    """Catalogue values, not the certificate of the phantom that lies there: a certificate that fits as well wins."""
+    shape: Literal["flat", "curved", "torso"] | None = None
+    """Of the plate that holds the rods, where it is known."""
+    tolerance_mm: float | None = None
+    """How far the stated dimensions may be off; ``None``: as far as the detector allows by itself."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -62,6 +68,8 @@ class RodReading:
     """Shape (n, 3): rod centre in each slice used."""
     slice_hu_mean: NDArray[np.float64]
     """Shape (n,): mean of each slice used."""
+    slices_excluded: int = 0
+    """Slices along the rod that were left out: ends, artefacts, bubbles."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)

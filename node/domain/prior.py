@@ -28,3 +28,19 @@ class PriorResult:
     kvp: float | None = None
     heights_mm: Mapping[str, tuple[float, float, float]] = field(default_factory=dict)
     """Anterior, middle and posterior, by level: by them a column is recognised and its naming kept."""
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """Of the mean density since one earlier result."""
+
+    prior: PriorResult
+    not_comparable: tuple[str, ...]
+    """Why the two must not be compared; the numbers are then ``None``."""
+    change_mg_cm3: float | None = None
+    change_percent: float | None = None
+    percent_per_year: float | None = None
+    """``None`` too where the scans are less than a month apart."""
+    least_significant_change_mg_cm3: float | None = None
+    significant: bool | None = None
+    """Whether it is more than the least significant change."""

@@ -236,6 +236,15 @@ class ReportSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class PriorSettings:
+    """Comparison with earlier results of the patient."""
+
+    enabled: bool = True
+    precision_error_percent: float = 1.8
+    """Short-term precision in routine scanning with the phantom in place (Bligh 2009, Acad Radiol 16:2)."""
+
+
+@dataclass(frozen=True, slots=True)
 class PageSettings:
     """The summary page and the labelled images."""
 
@@ -254,6 +263,7 @@ class MeasurementSettings:
     category: CategoryLimits = field(default_factory=CategoryLimits)
     uncertainty: UncertaintySettings = field(default_factory=UncertaintySettings)
     confounders: ConfounderPolicies = field(default_factory=ConfounderPolicies)
+    priors: PriorSettings = field(default_factory=PriorSettings)
     segmenter: SegmenterSettings = field(default_factory=SegmenterSettings)
     reformat: ReformatSettings = field(default_factory=ReformatSettings)
 

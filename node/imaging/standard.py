@@ -74,7 +74,7 @@ def establish(
     fit: PhantomFit | None = None
     header = circumstances.header
     try:
-        fit = phantom.find(volume, scene, phantoms)
+        fit = phantom.find(volume, scene, phantoms, settings.calibration, header.kvp)
         line = calibration.fit(fit, settings.calibration, kvp=header.kvp, uncertainty=settings.uncertainty)
         return Standard(fit, line)
     except PhantomNotFound as refused:

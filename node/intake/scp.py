@@ -7,7 +7,8 @@ wrong with one object is answered with a failure status, and the next object is 
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any, cast
 
 from pydicom.dataset import Dataset
@@ -20,6 +21,7 @@ from pynetdicom.transport import ThreadedAssociationServer
 
 from node import log, tls
 from node.domain.settings import ReceiverSettings
+from node.errors import ConfigError, Problem
 from node.intake import admission, part10, tuning
 from node.intake.admission import Knock, Rejection
 from node.intake.commitment import STORAGE_COMMITMENT, Commitments
@@ -54,6 +56,15 @@ _BACKLOG = 128
 _log = log.get(__name__)
 
 
+@contextmanager
+def _blamed(key: str, what: str, remedy: str) -> Iterator[None]:
+    """Turn an error of the operating system into one of the configuration."""
+    try:
+        yield
+    except OSError as error:
+        raise ConfigError((Problem(what, key, f"cannot be used: {error.strerror}.", remedy),)) from error
+
+
 class Receiver:
     """Listens from ``start`` to ``stop``; ``on_change`` is called with a study key after every new object."""
 
@@ -85,9 +96,10 @@ class Receiver:
         return int(self._servers[index].server_address[1])
 
     def start(self) -> None:
-        """Begin to listen. Raises ``OSError`` when a port or the spool, ``ConfigError`` when TLS cannot be used."""
+        """Begin to listen. Raises ``ConfigError`` when a port, the spool or TLS cannot be used."""
         tuning.silence()
-        self._spool.prepare()
+        with _blamed("node.spool", str(self._settings.spool), "Check that the folder's disk is there and writable."):
+            self._spool.prepare()
         self._warn_if_open()
         entity = self._entity()
         self._listen(entity, self._settings.port, None)
@@ -128,12 +140,14 @@ class Receiver:
             *tuning.handlers(self._settings.network_timeout_s, int(self._settings.max_object_mb * 1e6), self._ended),
         ]
         address = (self._settings.bind, port)
-        server: Any = entity.start_server(
-            address,
-            block=False,
-            evt_handlers=handlers,
-            ssl_context=cast(Any, tuning.LazyHandshake(context)) if secure else None,
-        )
+        remedy = "Is another node running? Ports below 1024 need special rights."
+        with _blamed("tls.port" if secure else "node.port", f"{address[0]}:{port}", remedy):
+            server: Any = entity.start_server(
+                address,
+                block=False,
+                evt_handlers=handlers,
+                ssl_context=cast(Any, tuning.LazyHandshake(context)) if secure else None,
+            )
         server.socket.listen(_BACKLOG)
         self._servers.append(server)
         _log.info("listening", ae_title=self._settings.ae_title, port=self._port(-1), tls=secure)

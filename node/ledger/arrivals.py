@@ -46,7 +46,7 @@ def record(connection: sa.Connection, at: float, arrival: Arrival) -> Recorded:
         return Recorded.DUPLICATE
     variant = bool(digests)
     series = keys.series_key(header.study_instance_uid, header.series_instance_uid)
-    _touch_study(connection, at, header.study_instance_uid)
+    _touch_study(connection, at, header.study_instance_uid, header.patient_key)
     _touch_series(connection, at, series, arrival, variant=variant)
     connection.execute(_INSERT, _row(at, series, arrival, variant=variant))
     if variant:
@@ -68,7 +68,7 @@ def _one_at_a_time(connection: sa.Connection, study: str, sop_instance_uid: str)
         connection.execute(_LOCKS, {key: keys.advisory(name) for key, name in names.items()})
 
 
-def _touch_study(connection: sa.Connection, at: float, uid: str) -> None:
+def _touch_study(connection: sa.Connection, at: float, uid: str, patient_key: str | None) -> None:
     key = keys.study_key(uid)
     if connection.execute(_TOUCH_STUDY, {"key": key, "at": at}).rowcount:
         return
@@ -76,6 +76,7 @@ def _touch_study(connection: sa.Connection, at: float, uid: str) -> None:
         schema.studies.insert().values(
             study_key=key,
             study_instance_uid=uid,
+            patient_key=patient_key,
             first_received_at=at,
             last_received_at=at,
             revision=1,

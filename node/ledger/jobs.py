@@ -96,7 +96,12 @@ def load(connection: sa.Connection, job_id: str) -> MeasureJob:
     instances = tuple(studies.stored(row) for row in connection.execute(query))
     document = codec.load_job(job.document)
     predecessors = lineage.documents(connection, job.predecessor)
-    return replace(document, series=replace(document.series, instances=instances), predecessors=predecessors)
+    return replace(
+        document,
+        series=replace(document.series, instances=instances),
+        predecessors=predecessors,
+        prior_reports=lineage.of_patient(connection, job.series_key),
+    )
 
 
 def finish(

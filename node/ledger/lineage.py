@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 
 import sqlalchemy as sa
 
@@ -109,3 +110,25 @@ def _was_taken_back(connection: sa.Connection, job_id: str) -> bool:
     rows = connection.execute(sa.select(table.c.state, table.c.attempts).where(table.c.job_id == job_id)).all()
     untried = [row.state == DeliveryState.CANCELLED.value and row.attempts == 0 for row in rows]
     return bool(untried) and all(untried)
+
+
+def of_patient(connection: sa.Connection, series_key: str) -> tuple[Path, ...]:
+    """Files of the current reports about earlier and other studies of the patient, by their end."""
+    studies, series, jobs, outputs = schema.studies, schema.series, schema.jobs, schema.outputs
+    own = connection.execute(
+        sa.select(studies.c.study_key, studies.c.patient_key)
+        .join(series, series.c.study_key == studies.c.study_key)
+        .where(series.c.series_key == series_key)
+    ).one()
+    if own.patient_key is None:
+        return ()
+    query = (
+        sa.select(outputs.c.path)
+        .join(jobs, jobs.c.job_id == outputs.c.job_id)
+        .join(series, sa.and_(series.c.series_key == jobs.c.series_key, series.c.job_id == jobs.c.job_id))
+        .join(studies, studies.c.study_key == series.c.study_key)
+        .where(studies.c.patient_key == own.patient_key, studies.c.study_key != own.study_key)
+        .where(jobs.c.state == JobState.MEASURED.value, outputs.c.kind.in_(("sr", "heights")))
+        .order_by(jobs.c.finished_at, outputs.c.order)
+    )
+    return tuple(Path(path) for path in connection.execute(query).scalars())

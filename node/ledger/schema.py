@@ -22,6 +22,7 @@ studies = sa.Table(
     sa.Column("first_received_at", sa.Float, nullable=False),
     sa.Column("last_received_at", sa.Float, nullable=False),
     sa.Column("revision", sa.Integer, nullable=False),  # one higher with every new instance
+    sa.Column("patient_key", sa.String(32), index=True),  # a digest
     sa.Column("undecided", sa.Boolean, nullable=False),  # something arrived since the last decision
     sa.Index("studies_by_quiet", "undecided", "last_received_at"),
 )

@@ -131,7 +131,7 @@ def _values(axes: Axes, chart: Chart, settings: QualitySettings, span: tuple[dat
         _limits(axes, points[first], points[first:last], settings, span, is_last=last == len(points))
     for first, last in _baselines(points):
         days = _days([points[first].point.when, points[last - 1].point.when])
-        axes.axvspan(days[0] - 1, days[1] + 1, color=_BASE, zorder=0, linewidth=0)
+        axes.axvspan(days[0] - 1, days[1] + 1, color=_BASE, zorder=0, linewidth=0, clip_on=False)
     days = _days([judged.point.when for judged in points])
     values = np.array([judged.point.value for judged in points])
     out = np.array([judged.out_of_limits for judged in points])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date
@@ -13,7 +14,7 @@ from node.domain.settings import QualitySettings
 from node.quality import drawing
 from node.quality.borrowing import cross, stored
 from node.quality.charts import DENSITY_UNIT, SLOPE_UNIT, Chart, named
-from node.quality.control import Alarm, widening
+from node.quality.control import widening
 from node.quality.standing import Due, Standing, due
 
 PANEL_HEIGHT_MM = 35.0
@@ -190,9 +191,7 @@ def _digits(value: float, chart: Chart) -> str:
 
 def _history(one: Standing, record: QualityRecord) -> str:
     scanner = one.setup.key.scanner
-    lines: list[tuple[date, str]] = [
-        (alarm.when, _alarm_line(chart, alarm)) for chart in one.charts for alarm in chart.control.alarms
-    ]
+    lines = _alarm_lines(one)
     for resolution in record.resolutions:
         if resolution.scanner == scanner:
             fresh = "; new baseline" if resolution.new_baseline else ""
@@ -209,11 +208,19 @@ def _history(one: Standing, record: QualityRecord) -> str:
     return _table(["date", "what"], shown, text=True)
 
 
-def _alarm_line(chart: Chart, alarm: Alarm) -> str:
-    value = f"{chart.quantity} {_digits(alarm.value, chart)} {chart.unit}"
-    if alarm.test == "drift":
-        return f"{value}: drift {'upward' if alarm.deviation > 0 else 'downward'}, {alarm.state}"
-    return f"{value}: {alarm.deviation:+.1f} SD, {alarm.state}"
+def _alarm_lines(one: Standing) -> list[tuple[date, str]]:
+    """Alarms of one day, test and state in one line each."""
+    grouped: dict[tuple[date, str, str], list[str]] = defaultdict(list)
+    for chart in one.charts:
+        for alarm in chart.control.alarms:
+            told = f"{chart.quantity} {_digits(alarm.value, chart)}"
+            if alarm.test == "limits":
+                told += f" ({alarm.deviation:+.1f} SD)"
+            grouped[alarm.when, alarm.test, alarm.state].append(told)
+    return [
+        (when, f"{'drift' if test == 'drift' else 'beyond limits'}: {', '.join(found)}; {state}")
+        for (when, test, state), found in grouped.items()
+    ]
 
 
 def _calibrations(

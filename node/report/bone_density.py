@@ -13,6 +13,7 @@ from highdicom.sr.value_types import ContentItem
 from node.domain.findings import BoneDensity, Converted, Findings
 from node.domain.job import Predecessor, Provenance
 from node.domain.phantom import Calibration
+from node.domain.prior import Change
 from node.domain.settings import CategoryLimits, ReportSettings
 from node.domain.spine import Vertebra, Voi
 from node.errors import ReportInvalid
@@ -412,10 +413,33 @@ def _statements(report: Report) -> Iterator[ContentItem]:
             yield items.text(concepts["evidence"], report.say("evidence", name=name, value=shown))
     for caution in findings.cautions:
         yield items.text(concepts["warning"], report.say("warning", message=caution.message, code=caution.code))
+    for change in findings.changes:
+        yield from _change_statements(report, change)
     yield from _calibration_statements(report)
     yield items.text(concepts["acquisition"], _acquisition(report))
     yield from assignment_statements(report)
     yield items.text(concepts["notice"], report.say("notice"))
+
+
+def _change_statements(report: Report, change: Change) -> Iterator[ContentItem]:
+    """What became of the mean since one earlier result, and whether that is more than scatter."""
+    concepts, answers = report.template.concepts, report.template.values["included"]
+    on = change.prior.study_date.isoformat()
+    if change.change_mg_cm3 is None or change.least_significant_change_mg_cm3 is None:
+        reasons = "; ".join(change.not_comparable)
+        yield items.text(concepts["change"], report.say("change_not_comparable", date=on, reasons=reasons))
+        return
+    rate = change.percent_per_year
+    sentence = report.say(
+        "change",
+        date=on,
+        change=f"{change.change_mg_cm3:+.1f}",
+        percent="–" if change.change_percent is None else f"{change.change_percent:+.1f}",
+        rate="" if rate is None else report.say("change_rate", rate=f"{rate:+.1f}"),
+        least=f"{change.least_significant_change_mg_cm3:.1f}",
+    )
+    yield items.text(concepts["change"], sentence)
+    yield items.code(concepts["change_significant"], answers["yes" if change.significant else "no"])
 
 
 def _calibration_statements(report: Report) -> Iterator[ContentItem]:

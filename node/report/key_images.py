@@ -10,6 +10,7 @@ from node.domain.findings import Findings
 from node.domain.volume import Volume
 from node.report import views
 from node.report.canvas import FINER, INK, PAPER
+from node.report.cuts import shown
 from node.report.typeset import Type
 from node.report.words import Words, material_name
 
@@ -29,7 +30,7 @@ def key_images(findings: Findings, volume: Volume, words: Words) -> list[NDArray
     side = views.with_heights(volume, findings, SIDE, words, TEXT)
     front = views.coronal(volume, findings, FRONT).picture
     pictures = [_captioned(side, words.say("heights"), words), _captioned(front, "", words)]
-    for vertebra in views.shown(findings):
+    for vertebra in shown(findings):
         below = views.axial_with_rods(volume, findings, vertebra, BELOW).picture
         pictures.append(_captioned(below, level_line(findings, vertebra.level, words), words))
     return pictures

@@ -8,15 +8,17 @@ from datetime import date
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageDraw
+from PIL import Image
 
-from node.domain.findings import Findings
+from node.domain.findings import Findings, Refusal
 from node.domain.prior import PriorResult
 from node.domain.settings import CategoryLimits, PageSettings
 from node.domain.volume import Volume
 from node.report import charts, views
-from node.report.canvas import FINER, PAPER
-from node.report.charts import ACCENT, FAINT, INK, QUIET, Bar, Box, Point
+from node.report.canvas import FINER
+from node.report.charts import ACCENT, INK, QUIET, Bar, Box, Point
+from node.report.cuts import shown, unreliable
+from node.report.sheet import Sheet
 from node.report.typeset import Colour, Language, Type, font_problem
 from node.report.words import Words, material_name, number_of
 
@@ -78,7 +80,7 @@ def page(
     return np.asarray(_Page(findings, volume, tuple(priors), heading or Heading(), style).drawn())
 
 
-class _Page:
+class _Page(Sheet):
     def __init__(
         self,
         findings: Findings,
@@ -87,10 +89,9 @@ class _Page:
         heading: Heading,
         style: Style,
     ) -> None:
+        super().__init__((WIDTH, HEIGHT), MARGIN, style.language, style.font_file)
         self.findings, self.volume, self.priors, self.heading, self.style = findings, volume, priors, heading, style
         self.words = Words(style.language)
-        self.sheet = Image.new("RGB", (WIDTH * FINER, HEIGHT * FINER), PAPER)
-        self.draw = ImageDraw.Draw(self.sheet)
 
     def drawn(self) -> Image.Image:
         """Everything, as seen."""
@@ -106,29 +107,6 @@ class _Page:
         self._calibration((right, low, right + half, bottom))
         self._trend((right + half + 28, low, WIDTH - MARGIN, bottom))
         return self.sheet.reduce(FINER)
-
-    def type(self, size: float, colour: Colour = INK, bold: bool = False) -> Type:
-        """A type of the page's language."""
-        return Type(size, colour, bold, self.style.language == "zh", self.style.font_file, FINER)
-
-    def write(self, x: float, y: float, text: str, kind: Type, anchor: str = "lt", width: float | None = None) -> None:
-        """One line at a place as seen, cut to a width."""
-        shown = text if width is None else kind.fitted(text, width * FINER)
-        kind.draw(self.draw, (x * FINER, y * FINER), shown, anchor)
-
-    def paragraph(self, x: float, y: float, text: str, kind: Type, width: float, most: int = 9) -> float:
-        """Wrapped lines, the last one cut where there are more; returns where the next one would stand."""
-        lines = kind.wrapped(text, width * FINER)
-        if len(lines) > most:
-            lines = [*lines[: most - 1], kind.fitted(" ".join(lines[most - 1 :]), width * FINER)]
-        for line in lines:
-            self.write(x, y, line, kind)
-            y += kind.line_height / FINER
-        return y
-
-    def rule(self, y: float) -> None:
-        """A faint line across the page."""
-        self.draw.line([(MARGIN * FINER, y * FINER), ((WIDTH - MARGIN) * FINER, y * FINER)], fill=FAINT, width=FINER)
 
     def _header(self) -> float:
         words, heading, across = self.words, self.heading, WIDTH - 2 * MARGIN
@@ -198,7 +176,7 @@ class _Page:
         if review:
             text = words.say("fracture_one", levels=", ".join(review))
             self.paragraph(left, low + 12, text, self.type(TEXT, REFUSED, bold=True), right - left, 2)
-        elif judged and not views.unreliable(findings):
+        elif judged and not unreliable(findings):
             text = words.say("fracture_none", count=len(judged))
             self.paragraph(left, low + 12, text, self.type(TEXT), right - left, 2)
         elif not judged:
@@ -211,7 +189,11 @@ class _Page:
             self.write(left, top, words.say("not_measured"), self.type(50, REFUSED, bold=True))
             if findings.refusal is None:
                 return top + 76
-            return self.paragraph(left, top + 76, words.refusal(findings.refusal), self.type(26), right - left, 6) + 10
+            y = self.paragraph(left, top + 76, words.refusal(findings.refusal), self.type(26), right - left, 6)
+            for line in _readings(findings.refusal, words):
+                self.write(left, y, line, self.type(TEXT), width=right - left)
+                y += 34
+            return y + 10
         title = words.say("mean_of", levels=", ".join(findings.mean_levels))
         self.write(left, top, title, self.type(TEXT, ACCENT, bold=True))
         number = self.type(88, INK, bold=True)
@@ -243,7 +225,7 @@ class _Page:
         words, findings = self.words, self.findings
         if findings.refusal is not None or not findings.densities:
             y = top
-            for vertebra in views.shown(findings):
+            for vertebra in shown(findings):
                 voi = findings.vois[vertebra.level]
                 text = words.say("no_density", level=vertebra.level, hu=voi.hu_mean, sd=voi.hu_sd)
                 self.write(left, y, text, self.type(TEXT), width=right - left)
@@ -267,12 +249,12 @@ class _Page:
             if findings.mean_k2hpo4 is not None:
                 mean, spread = findings.mean_k2hpo4.vbmd_mg_cm3, findings.mean_k2hpo4.expanded_uncertainty_mg_cm3
             bars.append(Bar(words.say("mean"), mean, spread, True, True))
-        wanted = {v.level for v in views.shown(findings)}
+        wanted = {v.level for v in shown(findings)}
         for level, one in findings.densities.items():
             if level in wanted or one.included_in_mean:
-                shown = one if findings.mean_k2hpo4 is None or one.k2hpo4 is None else one.k2hpo4
+                said = one if findings.mean_k2hpo4 is None or one.k2hpo4 is None else one.k2hpo4
                 why = "" if one.included_in_mean else words.exclusion(one.exclusion_reason)
-                value, spread = shown.vbmd_mg_cm3, shown.expanded_uncertainty_mg_cm3
+                value, spread = said.vbmd_mg_cm3, said.expanded_uncertainty_mg_cm3
                 bars.append(Bar(level, value, spread, one.included_in_mean, remark=why))
         return bars[:6]
 
@@ -280,7 +262,7 @@ class _Page:
         left, top, right, bottom = box
         if self.volume is None:
             return
-        vertebrae = views.shown(self.findings)[:2]
+        vertebrae = shown(self.findings)[:2]
         width = (right - left - 28) / 2
         tall = bottom - top - 32
         for n, vertebra in enumerate(vertebrae):
@@ -324,7 +306,7 @@ class _Page:
             self.paragraph(left, top + 44, words.say("no_prior"), self.type(TEXT, QUIET), right - left, 3)
             return
         charts.trend(self.draw, (left, top + 38, right, bottom - 156), points, self.style.limits, self.type(TEXT))
-        self.paragraph(left, bottom - 146, self._change(points), self.type(SMALL), right - left, 3)
+        self.paragraph(left, bottom - 146, self._change(), self.type(SMALL), right - left, 5)
 
     def _points(self) -> list[Point]:
         findings = self.findings
@@ -339,17 +321,35 @@ class _Page:
         return [*points, Point(self.heading.study_date, findings.mean_vbmd_mg_cm3, spread, True, True)]
 
     def _comparable(self, prior: PriorResult) -> bool:
-        """The same material, the same vertebrae, and a phantom in both scans."""
-        line = self.findings.calibration
-        same = line is not None and line.kind == "simultaneous" and prior.material == line.material
-        return same and not prior.asynchronous and set(prior.mean_levels) == set(self.findings.mean_levels)
+        """As the measurement judged it; a result that it did not judge is not compared."""
+        return any(one.prior == prior and not one.not_comparable for one in self.findings.changes)
 
-    def _change(self, points: Sequence[Point]) -> str:
-        before = [point for point in points if point.comparable and not point.current]
-        if not before:
-            return self.words.say("not_comparable")
-        now, last = points[-1], before[-1]
-        years = (now.on - last.on).days / 365.25
-        change = now.value - last.value
-        rate = 100.0 * change / last.value / years if last.value > 0 and years > 0 else 0.0
-        return self.words.say("change", change=change, date=last.on.isoformat(), rate=rate)
+    def _change(self) -> str:
+        """Since the last result that may be compared."""
+        words = self.words
+        judged = [one for one in self.findings.changes if one.change_mg_cm3 is not None]
+        if not judged:
+            return words.say("not_comparable")
+        last = max(judged, key=lambda one: one.prior.study_date)
+        parts = [words.say("change", change=last.change_mg_cm3, date=last.prior.study_date.isoformat())]
+        if last.percent_per_year is not None:
+            parts.append(words.say("rate", rate=last.percent_per_year))
+        if last.least_significant_change_mg_cm3 is not None:
+            key = "significant" if last.significant else "not_significant"
+            parts.append(words.say(key, least=last.least_significant_change_mg_cm3))
+        return " ".join(parts)
+
+
+def _readings(refusal: Refusal, words: Words) -> list[str]:
+    """Where names are in doubt: what each way of naming would give, unless the reason itself says so."""
+    found = refusal.evidence.get("readings")
+    if not isinstance(found, list) or "probability" in words.refusal(refusal):
+        return []
+    lines = []
+    for reading in found[:3]:
+        levels = reading.get("levels", {})
+        calibrated = bool(levels) and all("vbmd_mg_cm3" in one for one in levels.values())
+        key, unit = ("vbmd_mg_cm3", "mg/cm³") if calibrated else ("hu", "HU")
+        values = ", ".join(f"{name} {one[key]:.1f} {unit}" for name, one in levels.items())
+        lines.append(words.say("reading", percent=round(100 * reading["probability"]), values=values))
+    return lines

@@ -15,9 +15,10 @@ from node.domain.spine import Vertebra
 from node.domain.volume import Volume
 from node.report import views
 from node.report.canvas import FINER, captioned, save_png
+from node.report.cuts import shown
 from node.report.key_images import key_images
 from node.report.page import Style, language_of, page
-from node.report.views import MEASURED, ROD, VOI, shown
+from node.report.views import MEASURED, ROD, VOI
 from node.report.words import Words
 
 _NOTICE = "Automatic, not verified. Not for diagnosis."

@@ -41,6 +41,8 @@ class LevelSummary:
     height_loss_percent: str | None = None
     deformity: str | None = None
     genant_grade: int | None = None
+    k2hpo4_mg_cm3: str | None = None
+    """By the site's cross-calibration."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +71,13 @@ class SrSummary:
     """Slug of the reason."""
     evidence: tuple[str, ...]
     notice: str | None
+    mean_k2hpo4_mg_cm3: str | None = None
+    """By the site's cross-calibration."""
+    mean_native_estimate_mg_cm3: str | None = None
+    """What the mean would be without contrast medium, as estimated."""
+    local_calibrations: tuple[str, ...] = ()
+    """One sentence for each level."""
+    cross_calibration: str | None = None
 
 
 @dataclass(slots=True)
@@ -137,6 +146,10 @@ def _summary(dataset: Dataset, study: _Group, groups: list[_Group], template: Te
         refusal_reason=_slug(template, "refusal", study.codes.get(concepts["refusal_reason"].key)),
         evidence=tuple(study.texts.get(concepts["evidence"].key, ())),
         notice=_first(study, concepts["notice"]),
+        mean_k2hpo4_mg_cm3=mean.numbers.get(numbers["vbmd_k2hpo4"].code.key),
+        mean_native_estimate_mg_cm3=mean.numbers.get(numbers["vbmd_native_estimate"].code.key),
+        local_calibrations=tuple(study.texts.get(concepts["local_calibration"].key, ())),
+        cross_calibration=_first(study, concepts["cross_calibration"]),
     )
 
 
@@ -189,6 +202,7 @@ def _level(level: str, groups: list[_Group], template: Template) -> LevelSummary
         height_loss_percent=number("height_loss"),
         deformity=answer("deformity"),
         genant_grade=None if grade is None else int(grade),
+        k2hpo4_mg_cm3=number("vbmd_k2hpo4"),
     )
 
 

@@ -12,6 +12,7 @@ from node.domain.decision import Decision
 from node.domain.findings import Converted, Findings
 from node.domain.job import Provenance
 from node.domain.phantom import Calibration, PhantomFit
+from node.domain.prior import Change
 from node.domain.spine import Vertebra, Voi
 
 SCHEMA = "vbmd-node/result/1"
@@ -41,10 +42,25 @@ def result(findings: Findings, outputs: Sequence[str]) -> dict[str, Any]:
         "mean_vbmd_expanded_uncertainty_mg_cm3": plain(findings.mean_expanded_uncertainty_mg_cm3) if measured else None,
         **_converted("mean_vbmd_k2hpo4", findings.mean_k2hpo4 if measured else None),
         **_converted("mean_vbmd_native_estimate", findings.mean_native_estimate if measured else None),
+        "changes": [_change(one) for one in findings.changes],
         "mean_levels": list(findings.mean_levels) if measured else [],
         "category": findings.category if measured else "not-classified",
         "level_assignment": _assignment(findings),
         "outputs": list(outputs),
+    }
+
+
+def _change(change: Change) -> dict[str, Any]:
+    return {
+        "since": change.prior.study_date.isoformat(),
+        "prior_report": change.prior.sop_instance_uid,
+        "prior_mean_vbmd_mg_cm3": plain(change.prior.mean_vbmd_mg_cm3),
+        "not_comparable": list(change.not_comparable),
+        "change_mg_cm3": plain(change.change_mg_cm3),
+        "change_percent": plain(change.change_percent),
+        "percent_per_year": plain(change.percent_per_year),
+        "least_significant_change_mg_cm3": plain(change.least_significant_change_mg_cm3),
+        "significant": change.significant,
     }
 
 

@@ -171,6 +171,10 @@ def _numbers(summary: SrSummary, report: Report) -> Iterator[str]:
         pairs: dict[str, tuple[str | None, float | None]] = {
             "vBMD": (ours.vbmd_mg_cm3, density.vbmd_mg_cm3 if density else None),
             "U": (ours.expanded_uncertainty_mg_cm3, density.expanded_uncertainty_mg_cm3 if density else None),
+            "K2HPO4 equivalent": (
+                ours.k2hpo4_mg_cm3,
+                density.k2hpo4.vbmd_mg_cm3 if density and density.k2hpo4 else None,
+            ),
             "HU mean": (ours.hu_mean, voi.hu_mean if voi else None),
             "HU SD": (ours.hu_sd, voi.hu_sd if voi else None),
             "VOI volume": (ours.voi_volume_mm3, voi.volume_mm3 if voi else None),
@@ -210,6 +214,13 @@ def _mean(summary: SrSummary, findings: Findings, refused: bool) -> Iterator[str
         yield f"the mean reads {summary.mean_vbmd_mg_cm3}, not {mean}"
     if not _equal(summary.mean_expanded_uncertainty_mg_cm3, uncertainty):
         yield f"U of the mean reads {summary.mean_expanded_uncertainty_mg_cm3}, not {uncertainty}"
+    others = {
+        "K2HPO4 equivalent": (summary.mean_k2hpo4_mg_cm3, findings.mean_k2hpo4),
+        "native estimate": (summary.mean_native_estimate_mg_cm3, findings.mean_native_estimate),
+    }
+    for name, (text, value) in others.items():
+        if not _equal(text, value.vbmd_mg_cm3 if value and not refused else None):
+            yield f"the {name} of the mean reads {text}"
     if mean is not None and summary.category != findings.category:
         yield f"the category reads {summary.category}, not {findings.category}"
 

@@ -16,6 +16,10 @@ CHILD_CANAL = 0.85
 CORNER = 0.9
 """Anterior and posterior heights are taken at this part of the way from the axis to the front and back wall."""
 
+DIFFUSE = {"diffuse-lytic": (0.4, -10.0), "diffuse-sclerotic": (1.5, 90.0)}
+"""Trabecular density of a body filled by a lesion: factor on the usual one, and mg/cm³ added."""
+DIFFUSE_MOTTLE = 3.0
+
 
 @dataclass(frozen=True, slots=True)
 class Lip:
@@ -52,6 +56,10 @@ class Body:
     """Relative gain of density under the endplates."""
     vacuum: bool = False
     """Gas in the disc below."""
+    mottle: float = 1.0
+    """Variation of trabecular density from place to place, against the usual one."""
+    cortex: float = 1.0
+    """Thickness of the shell against the usual one."""
 
     @property
     def half_depth(self) -> float:
@@ -223,7 +231,9 @@ def _coronal_tilts(spec: TorsoSpec, names: list[str]) -> tuple[Vector, Vector]:
 def density_of(spec: TorsoSpec, level: str) -> float:
     """Trabecular density of a level in mg/cm³ K2HPO4."""
     base = usual_density(spec.sex, spec.age_years) if spec.vbmd_mg_cm3 is None else spec.vbmd_mg_cm3
-    return float(spec.vbmd_by_level.get(level, base * DENSITY_RELATIVE_TO_L1[level]))
+    usual = float(spec.vbmd_by_level.get(level, base * DENSITY_RELATIVE_TO_L1[level]))
+    factor, gain = DIFFUSE.get(spec.lesions.get(level, ""), (1.0, 0.0))
+    return factor * usual + gain
 
 
 def build(spec: TorsoSpec) -> tuple[Body, ...]:
@@ -258,6 +268,8 @@ def build(spec: TorsoSpec) -> tuple[Body, ...]:
                 lips=lips,
                 sclerosis=sclerosis,
                 vacuum=vacuum,
+                mottle=DIFFUSE_MOTTLE if spec.lesions.get(level.name, "") in DIFFUSE else 1.0,
+                cortex=spec.cortex,
             )
         )
     return _stack(bodies, names.index("L1"))

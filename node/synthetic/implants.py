@@ -1,4 +1,4 @@
-"""What surgery and chance leave in a vertebra: cement, screws with rods, bone islands and bridges; metal's streaks."""
+"""What surgery, chance and disease leave in a vertebra: cement, screws, bone islands, lesions; and streaks."""
 
 from __future__ import annotations
 
@@ -6,12 +6,13 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from node.synthetic import disease
 from node.synthetic.canvas import Array, Canvas, Vector
 from node.synthetic.column import Body
 from node.synthetic.shapes import Ellipsoid, Solid, Tube, chain, paint, paint_all
 from node.synthetic.spec import TorsoSpec
 
-CEMENT_HU, METAL_HU, ISLAND_HU, BRIDGE_HU = 1700.0, 9000.0, 820.0, 480.0
+CEMENT_HU, METAL_HU, ISLAND_HU = 1700.0, 9000.0, 820.0
 METAL_FROM_HU = 3500.0
 STREAK_ANGLES, STREAK_PIXELS = 48, 160
 
@@ -32,43 +33,13 @@ def build(spec: TorsoSpec, by_name: dict[str, Body], rng: np.random.Generator) -
         body = by_name[name]
         spot = np.array([rng.uniform(-0.25, 0.25) * body.level.width, rng.uniform(-0.25, 0.1) * body.level.depth, 4.0])
         out.append(([Ellipsoid(body.place(spot), (3.5, 3.0, 4.0), body.axes)], ISLAND_HU))
-    order = sorted(by_name, key=lambda name: -float(by_name[name].centre[2]))
-    for name in spec.bridges:
-        out.append((_bridge(by_name[name], by_name[order[order.index(name) + 1]]), BRIDGE_HU))
     for name, kind in spec.lesions.items():
-        out += _lesion(by_name[name], kind)
+        out += disease.focus(by_name[name], kind)
+    for name in spec.schmorl:
+        out += disease.schmorl(by_name[name], np.random.default_rng([spec.seed, 5, by_name[name].level.label]))
     if spec.screws:
         out.append((_screws(spec, by_name), METAL_HU))
     return out
-
-
-def _bridge(upper: Body, lower: Body) -> list[Solid]:
-    """A bar of bone from rim to rim, in front and to the right of a disc."""
-    points = []
-    for body, side in ((upper, -1.0), (lower, 1.0)):
-        u, v = -0.62 * float(body.outline[110]), -0.72 * float(body.outline[110])
-        top, bottom = body.endplates(np.array([u]), np.array([v]))
-        end = float(bottom[0]) if side < 0 else float(top[0])
-        points += [body.place(np.array([u, v, end - side * 5.0])), body.place(np.array([1.12 * u, 1.12 * v, end]))]
-    line = [points[0], points[1], points[3], points[2]]
-    return chain(line, [(4.0, 6.0)] * len(line))
-
-
-def _lesion(body: Body, kind: str) -> list[tuple[list[Solid], float]]:
-    """A focus in the body: soft tissue that breaks the back wall, dense bone, or fat with coarse upright trabeculae."""
-    high, b = 0.36 * min(body.heights()), body.half_depth
-
-    def ball(u: float, v: float, w: float, *radii: float) -> Solid:
-        return Ellipsoid(body.place(np.array([u, v, w])), (radii[0], radii[1], radii[2]), body.axes)
-
-    if kind == "lytic":
-        return [([ball(5.0, 0.5 * b, 0.0, 11.0, 0.62 * b, high)], 55.0)]
-    if kind == "sclerotic":
-        return [([ball(-4.0, -0.1 * b, 1.0, 10.0, 9.0, 0.8 * high)], 520.0)]
-    strands: list[Solid] = [
-        ball(x, y, 0.0, 0.9, 0.9, high) for x in (-8.0, -4.0, 0.0, 4.0, 8.0) for y in (-9.0, -4.5, 0.0, 4.5)
-    ]
-    return [([ball(0.0, -2.0, 0.0, 12.0, 11.0, high)], -15.0), (strands, 420.0)]
 
 
 def _screws(spec: TorsoSpec, by_name: dict[str, Body]) -> list[Solid]:

@@ -12,7 +12,7 @@ Kernel = Literal["smooth", "standard", "sharp"]
 PatientPosition = Literal["HFS", "HFP", "FFS", "FFP"]
 Couch = Literal["curved", "cradle", "flat", "none"]
 Contrast = Literal["none", "arterial", "portal"]
-Lesion = Literal["lytic", "sclerotic", "haemangioma"]
+Lesion = Literal["lytic", "sclerotic", "haemangioma", "diffuse-lytic", "diffuse-sclerotic"]
 Lumbosacral = Literal["normal", "lumbarised-S1", "sacralised-L5"]
 
 
@@ -52,11 +52,15 @@ class TorsoSpec:
     screws: tuple[str, ...] = ()
     """Levels with pedicle screws, joined by rods."""
     lesions: Mapping[str, Lesion] = field(default_factory=dict)
-    """Levels with a focal lesion of the body."""
+    """Levels with a lesion of the body: a focus, or (diffuse) all of its spongiosa."""
+    schmorl: tuple[str, ...] = ()
+    """Levels with a Schmorl's node in each endplate."""
+    bridges: tuple[str, ...] = ()
+    """Levels joined with the one below by bone in front of the disc."""
+    cortex: float = 1.0
+    """Thickness of endplates and side walls, as a part of the usual one (0.5 mm wall, 0.65 mm endplate)."""
     degeneration: float | None = None
     """Osteophytes, worn discs and sclerotic endplates, 0 to 1; ``None``: by age."""
-    bridges: tuple[str, ...] = ()
-    """Levels joined to the one below by a bony bridge over the disc."""
     bone_islands: tuple[str, ...] = ()
     """Levels with a dense spot in the marrow."""
     rib_pairs: int = 12

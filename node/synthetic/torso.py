@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from node.synthetic import (
     couch,
+    disease,
     girdle,
     implants,
     muscles,
@@ -50,6 +51,7 @@ class Scene:
     girdle: girdle.Girdle
     pelvis: pelvis.Pelvis
     implants: list[tuple[list[Solid], float]]
+    bridges: list[tuple[list[Solid], float]]
     to_lps: Vector
     """(4, 4): body coordinates → LPS."""
     texture: NDArray[np.float32]
@@ -98,6 +100,7 @@ def compose(spec: TorsoSpec) -> Scene:
         girdle=girdle.build(spec, shell, cage, spec.rib_pairs, rng),
         pelvis=pelvis.build(spec, bodies),
         implants=implants.build(spec, by_name, rng),
+        bridges=disease.bridges(spec, bodies),
         to_lps=to_lps,
         texture=trunk.texture(spec.seed, (spec.spacing_mm, spec.fov_mm / spec.matrix, spec.fov_mm / spec.matrix)),
         bed=bed,
@@ -233,6 +236,7 @@ def paint(canvas: Canvas, scene: Scene, first: int) -> None:
         vertebra.paint_disc(body, upper, lower, physics)
     for one, solids in zip(scene.bodies, scene.posterior, strict=True):
         vertebra.paint_posterior(body, one, physics, solids)
+    implants.paint_implants(body, scene.bridges)
     for one, bias in zip(scene.bodies, scene.biases, strict=True):
         vertebra.paint_body(body, one, physics, bias, fused=one.level.name[0] == "S")
     implants.paint_implants(body, scene.implants)

@@ -55,14 +55,14 @@ def central(body: Body, u: Array, v: Array, w: Array) -> Array:
 
 
 def _texture(body: Body, u: Array, v: Array, w: Array) -> Array:
-    """Relative variation of trabecular density: plane waves of 4 to 18 mm, 4 % in all."""
+    """Relative variation of trabecular density: plane waves of 4 to 18 mm, usually 4 % in all."""
     rng = np.random.default_rng(body.texture_seed)
     total: Array = np.zeros((1, 1, 1), dtype=np.float32)
     for _ in range(8):
         k = rng.normal(size=3)
         k = k / np.linalg.norm(k) * 2 * np.pi / rng.uniform(4.0, 18.0)
         phase = rng.uniform(0, 2 * np.pi)
-        total = total + np.float32(0.020) * np.cos(
+        total = total + np.float32(0.020 * body.mottle) * np.cos(
             u * np.float32(k[0]) + v * np.float32(k[1]) + w * np.float32(k[2] + 1e-6) + np.float32(phase)
         )
     return total
@@ -120,8 +120,10 @@ def paint_body(canvas: Canvas, body: Body, physics: Physics, bias: float, *, fus
     end = upright * canvas.edge_z_mm + np.sqrt(1.0 - upright**2) * canvas.edge_xy_mm
     over, under = (w - top).astype(np.float32), (bottom - w).astype(np.float32)
     outer = cover(side, lateral) * cover(over, end) * cover(under, end)
-    plate = np.float32(0.3 if fused else ENDPLATE_MM)
-    inner = cover(side + np.float32(WALL_MM), lateral) * cover(over + plate, end) * cover(under + plate, end)
+    plate = np.float32(0.3 if fused else body.cortex * ENDPLATE_MM)
+    inner = (
+        cover(side + np.float32(body.cortex * WALL_MM), lateral) * cover(over + plate, end) * cover(under + plate, end)
+    )
     relative = _relative_density(body, u, v, w, side) - np.float32(bias)
     gain = MARROW_ENHANCEMENT_MG[physics.contrast]
     slope, offset = physics.sigma_ct("K2HPO4"), physics.bone(0.0)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TypeVar
 
@@ -50,6 +50,9 @@ class Case:
     centres: Mapping[str, Floats]
     superior: Mapping[str, Floats]
     note: str = ""
+    groups: tuple[str, ...] = ()
+    cut: Mapping[str, Floats] = field(default_factory=dict)
+    """Body centres of the vertebrae that the scan ends in."""
 
 
 # ------------------------------------------------------------------------------------------------ synthetic
@@ -120,33 +123,31 @@ def random_spec(number: int) -> TorsoSpec:
 def synthetic(number: int) -> Case:
     """The random spine of that number."""
     spec = random_spec(number)
-    made = make(spec)
-    seen = {name: level for name, level in made.truth.levels.items() if level.visible == "full" and name[0] in "TL"}
     note = (
         f"{spec.top[0]}-{spec.bottom[0]} {spec.spacing_mm} mm, {spec.rib_pairs} ribs, {spec.lumbosacral}, "
         f"Cobb {spec.scoliosis_cobb_deg:.0f}, {spec.contrast}, {spec.kernel}, {spec.ctdi_mgy:.0f} mGy, "
         f"broken {','.join(spec.fractures) or '-'}, last rib {spec.last_rib_length_mm or 'usual'}"
     )
-    return Case(
-        f"synthetic {number}",
-        made.volume(),
-        {name: np.array(level.centre_lps_mm) for name, level in seen.items()},
-        {name: np.array(level.superior) for name, level in seen.items()},
-        note,
-    )
+    return _made(f"synthetic {number}", spec, note)
 
 
 def varied(number: int) -> Case:
     """The person of that number in ``spine_people``."""
     spec = spine_people.person(number)
+    return replace(_made(f"person {number}", spec, spine_people.described(spec)), groups=spine_people.groups(spec))
+
+
+def _made(name: str, spec: TorsoSpec, note: str) -> Case:
     made = make(spec)
-    seen = {name: level for name, level in made.truth.levels.items() if level.visible == "full" and name[0] in "TL"}
+    levels = {level: known for level, known in made.truth.levels.items() if level[0] in "TL"}
+    seen = {level: known for level, known in levels.items() if known.visible == "full"}
     return Case(
-        f"person {number}",
+        name,
         made.volume(),
-        {name: np.array(level.centre_lps_mm) for name, level in seen.items()},
-        {name: np.array(level.superior) for name, level in seen.items()},
-        spine_people.described(spec),
+        {level: np.array(known.centre_lps_mm) for level, known in seen.items()},
+        {level: np.array(known.superior) for level, known in seen.items()},
+        note,
+        cut={level: np.array(known.centre_lps_mm) for level, known in levels.items() if known.visible == "partial"},
     )
 
 
@@ -162,6 +163,7 @@ def simulated(name: str) -> Case:
         dicom(name, "S02"),
         {level: np.array(known["centroid_lps"]) for level, known in seen.items()},
         {level: np.array(known["axis_sup_lps"]) for level, known in seen.items()},
+        cut={v: np.array(k["centroid_lps"]) for v, k in levels.items() if k["visible"] == "partial" and v[0] in "TL"},
     )
 
 

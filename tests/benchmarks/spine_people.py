@@ -145,3 +145,33 @@ def described(spec: TorsoSpec) -> str:
     notes += [spec.patient_position] if spec.patient_position != "HFS" else []
     notes += [f"tilt {spec.gantry_tilt_deg:g}"] if spec.gantry_tilt_deg else []
     return ", ".join(notes)
+
+
+def groups(spec: TorsoSpec) -> tuple[str, ...]:
+    """What is special about the person or the scan, for the rows of a table."""
+    metal = bool(spec.cement or spec.screws)
+    told = {
+        "child (5 to 15 years)": spec.age_years < 16,
+        "obese (BMI 36 to 48)": spec.bmi >= 36,
+        "less than 70 mg/cm³": spec.vbmd_mg_cm3 is not None and spec.vbmd_mg_cm3 < 70,
+        "slices of 3 or 5 mm": spec.spacing_mm >= 3,
+        "0.5 or 1 mGy": spec.ctdi_mgy <= 1,
+        "sharp kernel": spec.kernel == "sharp",
+        "contrast medium": spec.contrast != "none",
+        "prone or feet first": spec.patient_position != "HFS",
+        "scoliosis of 20° and more": spec.scoliosis_cobb_deg >= 20,
+        "kyphosis of 55° and more": spec.kyphosis_deg >= 55,
+        "fractures": bool(spec.fractures),
+        "cement or screws": metal,
+        "focal lesion": bool(spec.lesions),
+        "bridges": bool(spec.bridges),
+        "gantry tilted": spec.gantry_tilt_deg != 0,
+        "11 or 13 rib pairs": spec.rib_pairs != 12,
+        "short last ribs": spec.last_rib_length_mm is not None,
+        "transitional vertebra": spec.lumbosacral != "normal",
+        "chest (T1 to L1 or L2)": spec.top[0] in ("C7", "T1") and spec.bottom[0] in ("L1", "L2"),
+        "abdomen to the sacrum": spec.top[0] not in ("C7", "T1", "T2") and spec.bottom[0][0] == "S",
+        "chest, abdomen and pelvis": spec.top[0] in ("C7", "T1", "T2") and spec.bottom[0][0] == "S",
+        "T10 to L4 only": spec.bottom[0] == "L4",
+    }
+    return tuple(name for name, holds in told.items() if holds)

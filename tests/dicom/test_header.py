@@ -185,3 +185,20 @@ def test_every_truncation_is_read_or_refused(image: Dataset, tmp_path: Path) -> 
         except ObjectUnreadable:
             outcomes.add("refused")
     assert outcomes == {"InstanceHeader", "refused"}
+
+
+def test_patient_is_known_by_a_digest_of_identifier_and_birth(image: Dataset) -> None:
+    image.PatientID, image.PatientBirthDate = "4711", "19500102"
+    first = read_header(encoded(image), transfer_syntax_uid=ExplicitVRLittleEndian).patient_key
+    image.PatientBirthDate = "19510102"
+    other = read_header(encoded(image), transfer_syntax_uid=ExplicitVRLittleEndian).patient_key
+    assert first is not None
+    assert first != other
+    assert "4711" not in first
+
+
+@pytest.mark.parametrize("missing", ["PatientID", "PatientBirthDate"])
+def test_patient_without_identifier_or_birth_is_nobody(image: Dataset, missing: str) -> None:
+    image.PatientID, image.PatientBirthDate = "4711", "19500102"
+    delattr(image, missing)
+    assert read_header(encoded(image), transfer_syntax_uid=ExplicitVRLittleEndian).patient_key is None

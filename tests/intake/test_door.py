@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from node.domain.settings import Sender
+from node.errors import ConfigError
 from tests import wire
 from tests.intake.conftest import Door, OpenDoors
 from tests.intake.objects import CT_IMAGE, ct_series, ct_slice, uid, write
@@ -170,3 +171,24 @@ def test_an_idle_association_is_ended(doors: OpenDoors) -> None:
     with wire.connect(door.port, timeout_s=20) as link:
         wire.associate(link, "NODE", "IDLE")
         assert wire.receive(link)[0] == wire.A_ABORT
+
+
+def test_an_object_costs_the_receiver_little_time(door: Door, tmp_path: Path) -> None:
+    """Bytes are written, not decoded: a slice of half a megabyte, both ends counted (the sender is about a tenth)."""
+    objects = [sample(tmp_path, number, size=512) for number in range(20)]
+    begun = time.process_time()
+    with wire.connect(door.port) as link:
+        limit = wire.associate(link, "NODE", "FAST")
+        assert {wire.store(link, limit, number, *one) for number, one in enumerate(objects)} == {0}
+    assert (time.process_time() - begun) / len(objects) < 0.025
+
+
+def test_a_port_that_is_taken_is_a_configuration_error(doors: OpenDoors, door: Door) -> None:
+    with pytest.raises(ConfigError, match=r"node\.port: cannot be used"):
+        doors.open(port=door.port)
+
+
+def test_a_spool_that_cannot_be_made_is_a_configuration_error(doors: OpenDoors, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(ConfigError, match=r"node\.spool: cannot be used"):
+        doors.open(spool=tmp_path / "file" / "spool")

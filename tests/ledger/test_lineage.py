@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
-from node.domain.job import MeasureOutcome
+from node.domain.job import MeasureJob, MeasureOutcome
 from node.ledger import Ledger
-from node.ledger.records import Attempt
+from node.ledger.records import Arrival, Attempt
 from node.ledger.states import DeliveryState
 from tests.ledger.arrivals import Clock, arrival, choose, outcome, plan, quiet_study, receive
 
@@ -106,3 +107,37 @@ def test_a_known_uid_with_other_bytes_is_counted(ledger: Ledger) -> None:
     ledger.record_arrival(arrival(0, digest="other"))
     (row,) = ledger.status()
     assert (row.instances, row.variants) == (3, 1)
+
+
+def of_patient(number: int, study: str, patient: str | None) -> Arrival:
+    made = arrival(number, study=study, series=f"{study}.7")
+    return replace(made, header=replace(made.header, patient_key=patient))
+
+
+def report_of(ledger: Ledger, study: str, patient: str | None, clock: Clock) -> MeasureJob:
+    """Receive and measure a study; return the job as it began."""
+    clock.now += 60
+    ledger.record_arrival(of_patient(0, study, patient))
+    job_id = plan(ledger)
+    assert ledger.begin_job(job_id) is not None
+    begun = ledger.job(job_id)
+    made = outcome()
+    (report,) = made.objects
+    named = replace(report, path=Path(f"/outbox/{study}"), sop_instance_uid=f"{study}.99")
+    ledger.finish_job(job_id, replace(made, objects=(named,)), {"status": "measured"})
+    return begun
+
+
+def test_a_later_study_of_the_patient_finds_the_earlier_report(ledger: Ledger, clock: Clock) -> None:
+    report_of(ledger, "1.5", "p", clock)
+    assert report_of(ledger, "1.6", "p", clock).prior_reports == (Path("/outbox/1.5"),)
+
+
+def test_another_patient_does_not(ledger: Ledger, clock: Clock) -> None:
+    report_of(ledger, "1.5", "p", clock)
+    assert report_of(ledger, "1.6", "q", clock).prior_reports == ()
+
+
+def test_patients_without_identity_are_never_the_same(ledger: Ledger, clock: Clock) -> None:
+    report_of(ledger, "1.5", None, clock)
+    assert report_of(ledger, "1.6", None, clock).prior_reports == ()

@@ -10,13 +10,14 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from node.domain.findings import Caution
-from node.domain.prior import PriorResult
+from node.domain.findings import Caution, Findings, Refusal
+from node.domain.prior import Change, PriorResult
 from node.domain.settings import PageSettings
 from node.report import page as page_module
 from node.report.page import COLOURS, HEIGHT, REFUSED, WIDTH, Heading, _Page, language_of, page
 from node.report.page import Style as PageStyle
 from node.report.typeset import CJK_FONT
+from node.report.words import Words
 from tests.report.cases import CASES
 from tests.report.conftest import Written
 
@@ -78,6 +79,16 @@ def written(
     return said
 
 
+def test_levels_in_doubt_are_shown_in_every_reading(head_first: Written) -> None:
+    one = {
+        "probability": 0.62,
+        "levels": {"L1": {"hu": 147.2, "vbmd_mg_cm3": 118.3}, "L2": {"hu": 1, "vbmd_mg_cm3": 121}},
+    }
+    other = {"probability": 0.31, "levels": {"L1": {"hu": 150.0}}}
+    refusal = Refusal("levels-ambiguous", "Which vertebra is L1 cannot be told.", {"readings": [one, other]})
+    assert page_module._readings(refusal, Words()) == ["62 %: L1 118.3 mg/cm³, L2 121.0 mg/cm³", "31 %: L1 150.0 HU"]
+
+
 def test_the_result_is_printed_as_in_the_report(head_first: Written, monkeypatch: pytest.MonkeyPatch) -> None:
     said = written(head_first, "measured", monkeypatch)
     assert {"Mean of L1, L2", "107.9", "± 3.4", "Low bone mass"} <= set(said)
@@ -114,12 +125,23 @@ def test_many_warnings_end_in_a_count(head_first: Written) -> None:
     assert near(drawn[HEIGHT - 420 :], REFUSED) > 100
 
 
-def test_a_change_is_stated_against_the_last_comparable_result(
-    head_first: Written, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    priors = (prior(2020, 120.0), prior(2022, 112.9495), prior(2023, 140.0, material="CaHA"))
-    said = " ".join(written(head_first, "measured", monkeypatch, priors))
-    assert "-5.0 mg/cm³ since 2022-03-05 (-2.2 % per year)" in said
+def changed(findings: Findings, *changes: Change) -> Findings:
+    return replace(findings, changes=changes)
+
+
+def test_a_change_is_stated_against_the_last_comparable_result(head_first: Written) -> None:
+    findings, volume = CASES["measured"](head_first)
+    old, last, other = prior(2020, 120.0), prior(2022, 112.9495), prior(2023, 140.0, material="CaHA")
+    drawn = changed(
+        findings,
+        Change(old, (), -12.05, -10.0, -2.5, 8.3, True),
+        Change(last, (), -5.0, -4.4, -2.2, 8.3, False),
+        Change(other, ("another material",)),
+    )
+    made = _Page(drawn, volume, (old, last, other), HEADING, PageStyle())
+    said = made._change()
+    assert said == "-5.0 mg/cm³ since 2022-03-05 (-2.2 % per year) within the least significant change of 8.3"
+    assert [point.comparable for point in made._points()] == [True, True, False, True]
 
 
 def test_results_by_another_method_give_no_change(head_first: Written, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from node.domain.volume import Volume
-from node.report import pictures, previews, views
+from node.report import cuts, pictures, previews
 from node.report.canvas import Canvas
 from node.report.outline import Raster
 from tests.report import fixtures
@@ -83,7 +83,7 @@ def test_letters_name_the_sides(
     along_row: tuple[float, float, float], along_column: tuple[float, float, float], letters: tuple[str, ...]
 ) -> None:
     raster = Raster(np.zeros(3), np.array(along_row), np.array(along_column), 4, 4)
-    assert views.letters(raster) == letters
+    assert cuts.letters(raster) == letters
 
 
 def test_captions_hold_no_identity(head_first: Written) -> None:

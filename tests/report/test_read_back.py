@@ -65,3 +65,21 @@ def test_report_of_another_maker_is_said(head_first: Written, out_dir: Path) -> 
     dataset.save_as(path)
     with pytest.raises(ReportInvalid, match="no statements"):
         summary(path)
+
+
+def test_converted_and_estimated_values_stand_under_names_of_their_own(head_first: Written, out_dir: Path) -> None:
+    report = report_of("cross-calibrated, estimate", head_first, out_dir)
+    assert (report.mean_k2hpo4_mg_cm3, report.mean_native_estimate_mg_cm3) == ("104.0", "97.2")
+    assert {level.level: level.k2hpo4_mg_cm3 for level in report.levels} == {"T12": None, "L1": "108.5", "L2": "99.6"}
+    assert "valid until 2027-01-05" in str(report.cross_calibration)
+
+
+def test_each_level_has_its_calibration(head_first: Written, out_dir: Path) -> None:
+    said = report_of("cross-calibrated, estimate", head_first, out_dir).local_calibrations
+    assert [line.split(" ×")[0] for line in said] == ["L1: HU = 1.4200", "L2: HU = 1.4100"]
+
+
+def test_an_asynchronous_calibration_is_labelled(head_first: Written, out_dir: Path) -> None:
+    report = report_of("asynchronous", head_first, out_dir)
+    assert (report.phantom, report.method) == (None, "QCT, asynchronous calibration, K2HPO4 equivalent")
+    assert str(report.calibration).startswith("Asynchronous (no phantom in this scan)")

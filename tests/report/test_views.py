@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from node.domain.spine import Frame
-from node.report import views
+from node.report import cuts, views
 from node.report.outline import Bent, Raster, outlines, signed_area
 from node.report.words import Words
 from tests.report import fixtures
@@ -19,7 +19,7 @@ from tests.report.conftest import Written
 def test_a_straight_column_is_shown_straight(head_first: Written) -> None:
     findings, volume = CASES["measured"](head_first)
     assert volume is not None
-    assert isinstance(views.sagittal_cut(volume, findings).surface, Raster)
+    assert isinstance(cuts.sagittal_cut(volume, findings).surface, Raster)
 
 
 def test_a_crooked_column_is_shown_along_its_curve(head_first: Written) -> None:
@@ -33,8 +33,8 @@ def test_a_crooked_column_is_shown_along_its_curve(head_first: Written) -> None:
         ),
     )
     crooked = replace(findings, vertebrae=(moved, *findings.vertebrae[1:]))
-    assert isinstance(views.sagittal_cut(volume, crooked).surface, Bent)
-    assert isinstance(views.sagittal_cut(volume, replace(crooked, curved=())).surface, Raster)
+    assert isinstance(cuts.sagittal_cut(volume, crooked).surface, Bent)
+    assert isinstance(cuts.sagittal_cut(volume, replace(crooked, curved=())).surface, Raster)
 
 
 def test_outlines_on_a_bent_image_are_those_on_a_straight_one(head_first: Written) -> None:
@@ -43,7 +43,7 @@ def test_outlines_on_a_bent_image_are_those_on_a_straight_one(head_first: Writte
     assert volume is not None
     body = findings.vertebrae[1].body
     bent = outlines(volume, body, Bent(fixtures.curved(volume)))[0]
-    straight = outlines(volume, body, views.straight_cut(volume, findings).surface)[0]
+    straight = outlines(volume, body, cuts.straight_cut(volume, findings).surface)[0]
     assert signed_area(bent) == pytest.approx(signed_area(straight), rel=0.05)
     assert bent.mean(axis=0) == pytest.approx(straight.mean(axis=0), abs=1.0)
 
@@ -51,7 +51,7 @@ def test_outlines_on_a_bent_image_are_those_on_a_straight_one(head_first: Writte
 def test_a_crop_moves_outlines_by_its_corner(head_first: Written) -> None:
     findings, volume = CASES["measured"](head_first)
     assert volume is not None
-    for surface in (views.straight_cut(volume, findings).surface, Bent(fixtures.curved(volume))):
+    for surface in (cuts.straight_cut(volume, findings).surface, Bent(fixtures.curved(volume))):
         part = surface.part(slice(6, 40), slice(10, 60))
         whole, cropped = (outlines(volume, findings.vertebrae[1].body, s)[0] for s in (surface, part))
         assert cropped + [10, 6] == pytest.approx(whole)
@@ -75,7 +75,7 @@ def test_thick_slices_are_noted_on_the_picture(head_first: Written) -> None:
     findings, volume = CASES["measured"](head_first)
     assert volume is not None
     thick = replace(findings, reformats=(replace(findings.reformats[0], slice_mm=5.0),))
-    cut = views.sagittal_cut(volume, thick)
+    cut = cuts.sagittal_cut(volume, thick)
     assert views._notes(thick, cut, Words()) == ["Slices of 5 mm: reformats are not reliable for fractures."]
     assert views._notes(findings, cut, Words()) == []
 

@@ -173,3 +173,8 @@ def test_phantoms_of_the_rule_then_of_the_scanner_then_all(site: Config) -> None
     assert ids(series(), phantoms=["b"]) == ["b"]
     assert ids(series(station_name="CT01")) == ["a"]
     assert ids(series(station_name="CT02")) == ["a", "b"]
+
+
+@pytest.mark.parametrize("description", ["Topogram", "LUNG HR", "Dose info", "MPR cor", "head", "", None])
+def test_what_a_series_is_called_does_not_decide(description: str | None) -> None:
+    assert actions(series(series_description=description, protocol_name=description)) == [("measure", "selected")]

@@ -7,9 +7,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from node.domain.phantom import PhantomFit, PhantomModel, RodModel, RodReading
+from node.domain.settings import CalibrationLimits
 from node.domain.volume import Volume
 from node.errors import PhantomAmbiguous, PhantomNotFound, PhantomOutOfField, PhantomUnknown
-from node.imaging.phantom.identify import EQUAL_RMS_HU, Candidate, base_standard, candidates
+from node.imaging.phantom import certainty, rivals
+from node.imaging.phantom.identify import Candidate, base_standard, candidates
 from node.imaging.phantom.reading import EDGE_MARGIN_MM, read_rod, reading_radius
 from node.imaging.phantom.room import is_phantom
 from node.imaging.phantom.rows import RodRow
@@ -18,52 +20,47 @@ if TYPE_CHECKING:
     from node.imaging.body import Scene
 
 
-def find(volume: Volume, scene: Scene, phantoms: tuple[PhantomModel, ...]) -> PhantomFit:
+def find(
+    volume: Volume,
+    scene: Scene,
+    phantoms: tuple[PhantomModel, ...],
+    limits: CalibrationLimits | None = None,
+    kvp: float | None = None,
+) -> PhantomFit:
     """Return the one phantom of ``phantoms`` that lies in the scan, with its rods read.
 
+    ``limits`` are those of the calibration; with ``kvp`` a phantom whose slope no tube of that voltage gives is not
+    taken for it.
     Raises ``PhantomNotFound``, ``PhantomOutOfField``, ``PhantomUnknown`` or ``PhantomAmbiguous``, each with the
     rods that were seen.
     """
     rows = scene.rod_rows
-    ways = [way for row in rows for way in candidates(row, phantoms)]
-    chosen = _only(_believable(ways), volume, rows)
-    if chosen is None or not chosen.complete:
+    ways = [way for row in rows for way in candidates(row, phantoms, limits or CalibrationLimits(), kvp)]
+    believed = rivals.believable(ways)
+    best = rivals.leading(believed)
+    if len(best) > 1 and all(way.complete for way in best):
+        raise _ambiguous(best, _seen(volume, rows))
+    if not all(way.complete for way in best) or not best:
         raise _refusal(volume, rows, ways, phantoms)
+    chosen = best[0]
     readings = _readings(volume, chosen)
     if readings is None:
         raise PhantomOutOfField(
             f"Phantom {chosen.model.id} was found, but not all of its rods can be read.", _seen(volume, rows)
         )
-    return PhantomFit(chosen.model, readings, _confidence(chosen), _story(chosen))
+    others = [way for way in believed if way is not chosen]
+    return PhantomFit(chosen.model, readings, certainty.confidence(chosen, others), certainty.story(chosen, others))
 
 
-def _believable(ways: list[Candidate]) -> list[Candidate]:
-    """Those whose calibration holds; else those whose calibration will be refused, if the phantom is not cut."""
-    good = [way for way in ways if not way.problems]
-    return good or [way for way in ways if way.complete and not way.row.slab.out_of_field]
-
-
-def _only(ways: list[Candidate], volume: Volume, rows: tuple[RodRow, ...]) -> Candidate | None:
-    """Return the candidate that fits clearly better than every other; ``None`` when there is none at all."""
-    if not ways:
-        return None
-    ways = sorted(ways, key=lambda way: way.line.rms_residual_hu)
-    best = ways[0]
-    rivals = [
-        way
-        for way in ways[1:]
-        if way.line.rms_residual_hu - best.line.rms_residual_hu < EQUAL_RMS_HU or way.row is not best.row
-    ]
-    if rivals:
-        names = sorted({way.model.id for way in [best, *rivals]})
-        several = len({id(way.row) for way in [best, *rivals]})
-        message = (
-            f"{several} phantoms lie in the scan: {', '.join(names)}."
-            if several > 1
-            else f"The rods fit several configured phantoms equally well: {', '.join(names)}."
-        )
-        raise PhantomAmbiguous(message, {**_seen(volume, rows), "candidates": names})
-    return best
+def _ambiguous(ways: list[Candidate], seen: dict[str, object]) -> PhantomAmbiguous:
+    names = sorted({way.model.id for way in ways})
+    several = len({id(way.row) for way in ways})
+    message = (
+        f"{several} phantoms lie in the scan: {', '.join(names)}."
+        if several > 1
+        else f"The rods fit several configured phantoms equally well: {', '.join(names)}."
+    )
+    return PhantomAmbiguous(message, {**seen, "candidates": names})
 
 
 def _refusal(
@@ -80,6 +77,7 @@ def _refusal(
     real = [row for row in rows if is_phantom(row)]
     if any(row.slab.out_of_field for row in real):
         return PhantomOutOfField("The scan field cuts a phantom's slab; not all rods are seen.", _seen(volume, real))
+    real = [row for row in real if not row.lone]
     if real:
         return PhantomUnknown(
             f"A phantom with {len(real[0].rods)} rods was seen, but none of those configured fits it.",
@@ -116,28 +114,6 @@ def _base_reading(volume: Volume, way: Candidate, plate: RodModel) -> RodReading
         return None
     spots = [(float(middle), 0.0) for middle in (s[:-1] + s[1:]) / 2]
     return read_rod(volume, way.row.axes, spots, radius, way.row.z_range_mm, plate)
-
-
-def _confidence(way: Candidate) -> float:
-    """Between 0 and 1: fewer rods seen, faces unseen and scatter about the line each take some of it."""
-    seen = sum(way.seen) / len(way.seen)
-    faces = 1.0 if way.row.slab.flat_faces == 2 else 0.9
-    return round((0.5 + 0.5 * seen) * faces * float(np.exp(-way.line.rms_residual_hu / 20.0)), 3)
-
-
-def _story(way: Candidate) -> str:
-    row, line = way.row, way.line
-    unseen = [rod.name for rod, seen in zip(way.model.rods, way.seen, strict=True) if not seen]
-    story = (
-        f"{sum(way.seen)} of {len(way.seen)} rods of radius {row.radius_mm:.1f} mm seen in one slab over "
-        f"{row.z_range_mm[1] - row.z_range_mm[0]:.0f} mm{', in mirrored order' if way.mirrored else ''}"
-    )
-    if unseen:
-        story += f"; {', '.join(unseen)} placed by the pitch of the others"
-    return (
-        f"{story}; their attenuation fits {way.model.id} with slope {line.sigma_ct:.3f}, zero at "
-        f"{line.beta_ct:.1f} HU and {line.rms_residual_hu:.1f} HU of scatter."
-    )
 
 
 def _seen(volume: Volume, rows: tuple[RodRow, ...] | list[RodRow]) -> dict[str, object]:

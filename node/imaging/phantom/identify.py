@@ -10,17 +10,21 @@ import numpy as np
 
 from node.domain.phantom import PhantomModel, RodModel
 from node.domain.settings import CalibrationLimits
-from node.imaging.calibration import Line, fit_line, judge
+from node.imaging.line import Line, fit_line, judge, physical_sigma_ct
 from node.imaging.phantom.discs import Floats
-from node.imaging.phantom.rows import MIN_PITCH_MM, RodRow
+from node.imaging.phantom.grouping import MIN_PITCH_MM
+from node.imaging.phantom.rows import RodRow
 
-STRICT = CalibrationLimits()
 LOOSE = CalibrationLimits(
-    min_r_squared=0.98, max_abs_beta_ct_hu=40.0, max_rms_residual_hu=20.0, min_sigma_ct=0.85, max_sigma_ct=2.4
+    min_r_squared=0.98, max_abs_beta_ct_hu=40.0, max_rms_residual_hu=20.0, min_sigma_ct=0.8, max_sigma_ct=2.8
 )
 """Good enough to say which phantom it is; whether its calibration is believed is decided elsewhere."""
-EQUAL_RMS_HU = 3.0
-"""Fits whose scatter differs by less are equally good: beam hardening alone moves rods that much."""
+_LOOSE_SLOPE = 0.15
+"""Part by which a slope may leave its physical range before the phantom is called another."""
+_TYPICAL_SLOPE = -0.1
+"""Well inside that range: asked of a phantom that may be a part of a larger one."""
+_ANY_SLOPE = (0.92, 2.3)
+"""HU per mg/cm³ where the voltage is not known."""
 _GUESSED_NOISE_HU = 1.0
 _PITCH_TOLERANCE = 0.06
 _PUBLISHED_TOLERANCE = 0.15
@@ -43,12 +47,19 @@ class Candidate:
     mirrored: bool
     line: Line
     problems: tuple[str, ...]
-    """Of the calibration, by the strict limits."""
+    """Of the calibration, by the limits that it will be judged by."""
+    typical: bool
+    """Whether the slope is one that such phantoms have, not merely one that is possible."""
 
     @property
     def complete(self) -> bool:
         """Whether every rod lies in the scan field."""
         return all(self.inside)
+
+    @property
+    def believed(self) -> bool:
+        """Whether its calibration holds, and it is not likelier a part of a larger phantom that the field cuts."""
+        return not self.problems and (self.typical or not (self.complete and self.row.may_have_more_rods))
 
 
 def base_standard(model: PhantomModel) -> RodModel | None:
@@ -58,14 +69,29 @@ def base_standard(model: PhantomModel) -> RodModel | None:
     return RodModel("base", model.base_density_mg_cm3)
 
 
-def candidates(row: RodRow, models: tuple[PhantomModel, ...]) -> list[Candidate]:
-    """Return for each model the best way to take ``row`` for it, where there is one at all."""
+def candidates(
+    row: RodRow, models: tuple[PhantomModel, ...], limits: CalibrationLimits, kvp: float | None = None
+) -> list[Candidate]:
+    """Return for each model the best way to take ``row`` for it, where there is one at all.
+
+    ``limits`` are those by which the calibration will be judged, ``kvp`` bounds its slope.
+    """
     found = []
     for model in models:
-        ways = [way for way in _ways(row, model) if not judge(way.line, *_fitted(way), LOOSE)]
+        ways = [
+            way
+            for way in _ways(row, model, limits, kvp)
+            if _slope_fits(model, way.line.sigma_ct, kvp, _LOOSE_SLOPE) and not judge(way.line, *_fitted(way), LOOSE)
+        ]
         if ways:
-            found.append(min(ways, key=lambda way: (bool(way.problems), not way.complete, way.line.rms_residual_hu)))
+            found.append(min(ways, key=lambda way: (not way.believed, not way.complete, way.line.rms_residual_hu)))
     return found
+
+
+def _slope_fits(model: PhantomModel, sigma_ct: float, kvp: float | None, slack: float) -> bool:
+    """Whether a tube of that voltage gives the slope, with its physical range widened by a part (or narrowed)."""
+    low, high = physical_sigma_ct(model.material, kvp) if kvp is not None else _ANY_SLOPE
+    return low * (1 - slack) <= sigma_ct <= high * (1 + slack)
 
 
 def _fitted(way: Candidate) -> tuple[list[RodModel], Floats]:
@@ -73,9 +99,9 @@ def _fitted(way: Candidate) -> tuple[list[RodModel], Floats]:
     return _standards(way.row, way.model, way.s_mm, way.measured)
 
 
-def _ways(row: RodRow, model: PhantomModel) -> Iterator[Candidate]:
+def _ways(row: RodRow, model: PhantomModel, limits: CalibrationLimits, kvp: float | None) -> Iterator[Candidate]:
     count, seen = len(model.rods), len(row.rods)
-    if seen > count or not _radius_fits(row, model):
+    if seen > count or seen < 2 or not _radius_fits(row, model) or (row.lone and count != 2):
         return
     s_seen = np.array([rod.s_mm for rod in row.rods])
     for mirrored in (False, True):
@@ -83,7 +109,7 @@ def _ways(row: RodRow, model: PhantomModel) -> Iterator[Candidate]:
             places = np.array([count - 1 - i for i in chosen]) if mirrored else np.array(chosen)
             s = _positions(places, s_seen, count, model)
             if s is not None:
-                way = _candidate(row, model, s, set(places.tolist()), mirrored)
+                way = _candidate(row, model, s, set(places.tolist()), mirrored, limits, kvp)
                 if way is not None:
                     yield way
 
@@ -114,7 +140,15 @@ def _positions(places: Floats, s_seen: Floats, count: int, model: PhantomModel) 
     return s
 
 
-def _candidate(row: RodRow, model: PhantomModel, s: Floats, seen: set[int], mirrored: bool) -> Candidate | None:
+def _candidate(
+    row: RodRow,
+    model: PhantomModel,
+    s: Floats,
+    seen: set[int],
+    mirrored: bool,
+    limits: CalibrationLimits,
+    kvp: float | None,
+) -> Candidate | None:
     inside = []
     for index, position in enumerate(s):
         state = _whole(row, float(position)) if index in seen else _room_for(row, float(position))
@@ -137,7 +171,8 @@ def _candidate(row: RodRow, model: PhantomModel, s: Floats, seen: set[int], mirr
         flags,
         mirrored,
         line,
-        tuple(judge(line, rods, hu, STRICT)),
+        tuple(judge(line, rods, hu, limits)),
+        _slope_fits(model, line.sigma_ct, kvp, _TYPICAL_SLOPE),
     )
 
 

@@ -19,7 +19,8 @@ _MIN_PAD_COLUMNS = 20
 def is_phantom(row: RodRow) -> bool:
     """Whether a row is so clearly a phantom that it may be called one although it is not configured."""
     contrast = max(abs(rod.hu - row.base_hu) for rod in row.rods)
-    return contrast >= MIN_CONTRAST_HU and len(row.rods) + row.slab.flat_faces >= 4
+    enough = row.lone or len(row.rods) + row.slab.flat_faces >= 4
+    return contrast >= MIN_CONTRAST_HU and enough
 
 
 def occupied(row: RodRow, zyx_mm: tuple[Floats, Floats, Floats], towards_yx_mm: Floats) -> NDArray[np.bool_]:

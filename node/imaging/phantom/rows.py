@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from itertools import combinations
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import theilslopes
 
 from node.domain.volume import Volume
+from node.imaging.phantom import lone
 from node.imaging.phantom.discs import Discs, Floats, find_discs
+from node.imaging.phantom.grouping import MAX_GAP_MM, MIN_PITCH_MM, common_axes, side_by_side
 from node.imaging.phantom.slab import Slab, find_slab
 from node.imaging.phantom.straight import Patch, RowAxes, ThickImages, straighten
 from node.imaging.phantom.tracks import Track, link
 
-MIN_PITCH_MM = 14.0
-MAX_GAP_MM = 170.0
-"""Between rods that are seen; fainter ones may lie between them."""
 FAINT_CONTRAST_HU = 3.0
 """Once a row is known, rods this faint are seen in the average along it."""
 STRONG_CONTRAST_HU = 30.0
@@ -50,6 +48,16 @@ class RodRow:
     z_range_mm: tuple[float, float]
     """Where the rods are seen."""
     patch: Patch
+    lone: bool = False
+    """Only one rod shows. Without a second one, the other is the place where it must lie if there are two."""
+
+    @property
+    def may_have_more_rods(self) -> bool:
+        """Whether the scan field ends so near an outer rod that the next one may lie outside it."""
+        s = [rod.s_mm for rod in self.rods]
+        pitch = float(np.median(np.diff(s))) if len(s) > 1 else MAX_GAP_MM
+        shown = (s[0] - self.slab.s_mm[0], self.slab.s_mm[1] - s[-1])
+        return any(cut and room < pitch + self.radius_mm for cut, room in zip(self.slab.cut, shown, strict=True))
 
 
 def find_rows(volume: Volume) -> tuple[RodRow, ...]:
@@ -66,8 +74,7 @@ def _rows(tracks: list[Track], images: ThickImages) -> list[RodRow]:
     free, attempts = list(tracks), 0
     tried: set[frozenset[int]] = set()
     while attempts < MAX_ATTEMPTS:
-        groups = [members for a, b in combinations(free, 2) if (members := _in_line(a, b, free))]
-        groups = [members for members in groups if frozenset(map(id, members)) not in tried]
+        groups = [members for members in side_by_side(free) if frozenset(map(id, members)) not in tried]
         if not groups:
             break
         best = max(groups, key=lambda members: (len(members), _seen(members)))
@@ -77,7 +84,25 @@ def _rows(tracks: list[Track], images: ThickImages) -> list[RodRow]:
         if row is not None:
             rows.append(row)
             free = [t for t in free if not any(t is m for m in best)]
-    return rows
+    return rows or [row for track in lone.likely(tracks) if (row := _lone_row(track, images))][:1]
+
+
+def _lone_row(track: Track, images: ThickImages) -> RodRow | None:
+    """A single rod in a plate, with the place of its partner where the plate is whole."""
+    seen = lone.axes_and_slab(track, images)
+    if seen is None:
+        return None
+    axes, patch, slab = seen
+    rods = [SeenRod(0.0, 0.0, track.radius_mm, float(np.nanmean(patch.disc(0.0, 0.0, 0.6 * track.radius_mm))))]
+    other = lone.partner_mm(slab, track.radius_mm)
+    if other is not None:
+        pixels = patch.disc(other, 0.0, 0.6 * track.radius_mm)
+        rods.append(SeenRod(other, 0.0, track.radius_mm, float(pixels.mean())))
+    elif not slab.out_of_field:
+        return None
+    present = _present(images, axes, patch, slab, np.arange(track.images[0], track.images[-1] + 1))
+    ordered = tuple(sorted(rods, key=lambda rod: rod.s_mm))
+    return RodRow(axes, ordered, track.radius_mm, slab.base_hu, slab, _z_range(images, present), patch, lone=True)
 
 
 def _placed(discs: Discs, images: ThickImages) -> Discs:
@@ -88,51 +113,9 @@ def _seen(tracks: list[Track]) -> int:
     return sum(len(t.images) for t in tracks)
 
 
-def _in_line(a: Track, b: Track, tracks: list[Track]) -> list[Track]:
-    """Rods on the line through two, at least a pitch apart (of two that are closer the longer one stays)."""
-    if not _alike(a, b):
-        return []
-    z = _common_z(a, b)
-    start = a.at(z)
-    apart = float(np.linalg.norm(b.at(z) - start))
-    if apart < MIN_PITCH_MM:
-        return []
-    along = (b.at(z) - start) / apart
-    members: list[tuple[float, Track]] = []
-    for track in sorted(tracks, key=lambda t: -len(t.images)):
-        offset = track.at(z) - start
-        s = float(offset @ along)
-        if abs(offset[0] * along[1] - offset[1] * along[0]) > 3.0 or not (_alike(a, track) and _alike(b, track)):
-            continue
-        if all(abs(s - other) >= MIN_PITCH_MM for other, _ in members):
-            members.append((s, track))
-    members.sort(key=lambda member: member[0])
-    gaps = np.diff([s for s, _ in members])
-    return [track for _, track in members] if len(gaps) and gaps.max() <= MAX_GAP_MM else []
-
-
-def _common_z(a: Track, b: Track) -> float:
-    return (max(a.z_range_mm[0], b.z_range_mm[0]) + min(a.z_range_mm[1], b.z_range_mm[1])) / 2
-
-
-def _alike(a: Track, b: Track) -> bool:
-    """Parallel, side by side over most of their length, of one radius, in one material."""
-    if a is b:
-        return True
-    shorter = min(a.z_range_mm[1] - a.z_range_mm[0], b.z_range_mm[1] - b.z_range_mm[0])
-    overlap = min(a.z_range_mm[1], b.z_range_mm[1]) - max(a.z_range_mm[0], b.z_range_mm[0])
-    contrast = max(abs(a.hu - a.base_hu), abs(b.hu - b.base_hu))
-    return (
-        overlap >= 0.6 * shorter
-        and float(np.linalg.norm(a.slope_yx - b.slope_yx)) * shorter < 4.0
-        and abs(a.base_hu - b.base_hu) < 25.0 + 0.08 * contrast
-        and abs(a.radius_mm - b.radius_mm) < 2.5
-    )
-
-
 def _row(group: list[Track], images: ThickImages) -> RodRow | None:
     """Average the scan along a group of rods, look again, and check that one slab holds them all."""
-    axes, reach, used = _axes(group, images)
+    axes, reach, used = common_axes(group)
     patch = straighten(
         images, axes, used, (reach[0] - _OVERHANG_MM, reach[1] + _OVERHANG_MM), (-_HALF_HEIGHT_MM, _HALF_HEIGHT_MM)
     )
@@ -147,25 +130,16 @@ def _row(group: list[Track], images: ThickImages) -> RodRow | None:
     if len(rods) < 2:
         return None
     present = _present(images, axes, patch, slab, used)
-    z_range = (float(images.z_mm[present[0]]), float(images.z_mm[present[-1]]))
-    return RodRow(axes, rods, radius, slab.base_hu, slab, z_range, patch)
+    return RodRow(axes, rods, radius, slab.base_hu, slab, _z_range(images, present), patch)
 
 
-def _axes(group: list[Track], images: ThickImages) -> tuple[RowAxes, tuple[float, float], NDArray[np.int64]]:
-    """Common axes of a group, how far it reaches along the row, and the images that show it."""
-    weight = np.array([len(t.images) * min(abs(t.hu - t.base_hu), 150.0) for t in group])
-    slope = np.average([t.slope_yx for t in group], axis=0, weights=weight)
-    seen = np.unique(np.concatenate([t.images for t in group]))
-    used = np.arange(seen[0], seen[-1] + 1)
-    middles = [sum(t.z_range_mm) / 2 for t in group]
-    origins = np.array([t.at(z) - slope * z for t, z in zip(group, middles, strict=True)])
-    middle = np.average(origins, axis=0, weights=weight)
-    along = np.linalg.svd(origins - middle)[2][0]
-    if along[1] < 0:
-        along = -along
-    normal = np.array([along[1], -along[0]])
-    s = (origins - middle) @ along
-    return RowAxes(middle, slope, along, normal), (float(s.min()), float(s.max())), used
+def _z_range(images: ThickImages, present: NDArray[np.int64]) -> tuple[float, float]:
+    """From the first to the last image that shows it; to the scan's own end where that is the first or the last."""
+    first, last = int(present[0]), int(present[-1])
+    return (
+        0.0 if first == 0 else float(images.z_mm[first]),
+        images.end_mm if last == len(images.z_mm) - 1 else float(images.z_mm[last]),
+    )
 
 
 def _rods(patch: Patch, radius: float, group: list[Track], axes: RowAxes) -> tuple[SeenRod, ...]:

@@ -43,8 +43,8 @@ class Slab:
 def find_slab(patch: Patch, rods: Sequence[tuple[float, float]]) -> Slab | None:
     """Return the slab that holds the rods, given as (s, radius); ``None`` when no one material does.
 
-    Straight faces parallel to the row are what no organ has: two rods need both, more rods one. A face outside the
-    scan field counts for two rods as one.
+    Straight faces parallel to the row are what no organ has: one or two rods need both, more rods one. A face outside
+    the scan field counts for two rods as one.
     """
     radius = float(np.median([r for _, r in rods]))
     base = _base_between(patch, rods)
@@ -55,7 +55,7 @@ def find_slab(patch: Patch, rods: Sequence[tuple[float, float]]) -> Slab | None:
     upper = _face(patch, rods, ends, base, 1)
     faces = [face for face in (lower, upper) if face.flat]
     beyond = [face for face in (lower, upper) if face.outside]
-    if not faces or (len(rods) == 2 and len(faces) + len(beyond) < 2):
+    if not faces or (len(rods) <= 2 and len(faces) + len(beyond) < 2):
         return None
     nearest = min(face.depth_mm for face in faces)
     if nearest < radius - 0.5:
@@ -72,9 +72,14 @@ def _clear_of(s_mm: Floats, rods: Sequence[tuple[float, float]], margin: float) 
 
 
 def _base_between(patch: Patch, rods: Sequence[tuple[float, float]]) -> float | None:
-    """HU between the rods, or ``None`` when that is not mostly one material (a faint rod may lie there too)."""
+    """HU between the rods (beside a single one), or ``None`` when that is not mostly one material.
+
+    A faint rod may lie there too.
+    """
     low, high = min(s for s, _ in rods), max(s for s, _ in rods)
     radius = float(np.median([r for _, r in rods]))
+    if len(rods) == 1:
+        low, high = low - 2 * radius, high + 2 * radius
     columns = (patch.s_mm > low) & (patch.s_mm < high) & _clear_of(patch.s_mm, rods, 1.8)
     pixels = patch.hu[np.abs(patch.t_mm) <= 0.6 * radius][:, columns]
     pixels = pixels[np.isfinite(pixels)]
@@ -85,7 +90,7 @@ def _base_between(patch: Patch, rods: Sequence[tuple[float, float]]) -> float | 
     start = int(np.argmin(ordered[half:] - ordered[: len(ordered) - half]))
     base = float(ordered[start : start + half].mean())
     even = float(np.mean(np.abs(pixels - base) < BASE_TOLERANCE_HU))
-    return base if even > (0.8 if len(rods) == 2 else 0.6) else None
+    return base if even > (0.8 if len(rods) <= 2 else 0.6) else None
 
 
 def _ends_along(

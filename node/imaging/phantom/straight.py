@@ -31,18 +31,20 @@ class ThickImages:
     pixel_mm: tuple[float, float]
     first_pixel_mm: tuple[float, float]
     """Centre of pixel (0, 0)."""
+    end_mm: float
+    """Last slice of the scan; the images may leave out a few slices at its end."""
 
     @classmethod
     def of(cls, volume: Volume) -> ThickImages:
         """Average ``volume``; a short scan still gives about eight images."""
-        length = volume.hu.shape[0] * volume.spacing_mm[0]
+        dk, dj, di = volume.spacing_mm
+        length = volume.hu.shape[0] * dk
         wanted = (min(IMAGE_THICKNESS_MM, length / 8), IMAGE_PIXEL_MM, IMAGE_PIXEL_MM)
         blocks = block_mean(volume, wanted)
         fk, fj, fi = block_factors(volume, wanted)
-        dk, dj, di = volume.spacing_mm
         hu = np.where(in_field(blocks.hu), blocks.hu, np.int16(NOT_SEEN))
         z_mm: Floats = (np.arange(len(hu), dtype=np.float64) * fk + (fk - 1) / 2) * dk
-        return cls(hu, z_mm, (dj * fj, di * fi), ((fj - 1) / 2 * dj, (fi - 1) / 2 * di))
+        return cls(hu, z_mm, (dj * fj, di * fi), ((fj - 1) / 2 * dj, (fi - 1) / 2 * di), length - dk)
 
     def sampled(self, image: int, yx_mm: Floats) -> Floats:
         """Bilinear HU of one image at points (..., 2); NaN outside the image or the field."""
@@ -56,7 +58,10 @@ class ThickImages:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class RowAxes:
-    """Where a row of rods lies: point(s, t, z) = origin + slope · z + s · along + t · normal, all (y, x) in mm."""
+    """Where a row of rods lies: point(s, t, z) = origin + slope · z + s · along + (t + arc · s²) · normal.
+
+    All (y, x) in mm.
+    """
 
     origin_yx_mm: Floats
     slope_yx: Floats
@@ -64,17 +69,21 @@ class RowAxes:
     """Unit vector from rod to rod, toward rising x."""
     normal_yx: Floats
     """Unit vector across the slab, toward rising y where the slab lies flat."""
+    arc_per_mm: float = 0.0
+    """Half the curvature of a slab that is bent about the patient; 0: flat."""
 
     def at(self, s_mm: float | Floats, t_mm: float | Floats, z_mm: float) -> Floats:
         """Return the points (..., 2) at (s, t) in the plane ``z_mm``."""
         s, t = np.asarray(s_mm)[..., None], np.asarray(t_mm)[..., None]
-        points: Floats = self.origin_yx_mm + self.slope_yx * z_mm + s * self.along_yx + t * self.normal_yx
+        across = t + self.arc_per_mm * s**2
+        points: Floats = self.origin_yx_mm + self.slope_yx * z_mm + s * self.along_yx + across * self.normal_yx
         return points
 
     def of(self, yx_mm: Floats, z_mm: float | Floats) -> tuple[Floats, Floats]:
         """Return (s, t) of points (..., 2) in the plane(s) ``z_mm``."""
         offset = yx_mm - self.origin_yx_mm - self.slope_yx * np.asarray(z_mm)[..., None]
-        return offset @ self.along_yx, offset @ self.normal_yx
+        s: Floats = offset @ self.along_yx
+        return s, offset @ self.normal_yx - self.arc_per_mm * s**2
 
 
 @dataclass(frozen=True, slots=True, eq=False)

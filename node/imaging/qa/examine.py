@@ -111,7 +111,7 @@ def _calibrated(
 ) -> tuple[PhantomFit | None, Calibration | None, str | None]:
     fit = None
     try:
-        fit = phantom.find(volume, scene, phantoms)
+        fit = phantom.find(volume, scene, phantoms, limits, kvp)
         return fit, calibration.fit(fit, limits, kvp=kvp), None
     except PoorCalibration as poor:
         return fit, None if fit is None else _whatever(fit, limits), str(poor)

@@ -2,5 +2,6 @@
 
 from node.imaging.spine.bodies import delineate
 from node.imaging.spine.locate import locate
+from node.imaging.spine.prior import keep_naming
 
-__all__ = ["delineate", "locate"]
+__all__ = ["delineate", "keep_naming", "locate"]

@@ -19,6 +19,7 @@ from node.imaging.spine.alignment import to_midline, waist_outline
 from node.imaging.spine.bodyframe import Pose
 from node.imaging.spine.endplate_planes import Plane, endplate_planes
 from node.imaging.spine.endplates import HeightMap, find_endplates
+from node.imaging.spine.implants import without_implants
 from node.imaging.spine.walls import THETA, ZETA, Wall, find_walls, flared
 
 Floats = NDArray[np.float64]
@@ -58,7 +59,8 @@ def delineate(volume: Volume, spine_map: SpineMap) -> tuple[Vertebra, ...]:
     seeds = spine_map.seeds
     if not seeds:
         return ()
-    shapes = _shapes(volume, [Pose.of(s.frame, s.height_mm, s.width_mm, s.depth_mm) for s in seeds])
+    rough = [Pose.of(s.frame, s.height_mm, s.width_mm, s.depth_mm) for s in seeds]
+    shapes = _shapes(without_implants(volume, rough), rough)
     return tuple(_vertebra(volume, seed, shape) for seed, shape in zip(seeds, shapes, strict=True))
 
 
@@ -79,7 +81,7 @@ def _shapes(volume: Volume, seeds: list[Pose]) -> list[BodyShape]:
         for pose, (before, (top, bottom)) in zip(poses, levelled, strict=True)
     ]
     expected = [flared(radii) for _, radii in outlined]
-    ends = find_endplates(volume, poses, ends, _footprints(ends, [Wall(radii) for radii in expected]))
+    ends = find_endplates(volume, poses, ends, _inside_rims(ends, [Wall(radii) for radii in expected]))
     walls = find_walls(volume, poses, ends, expected)
     return [BodyShape(p, top, bottom, wall) for p, (top, bottom), wall in zip(poses, ends, walls, strict=True)]
 
@@ -116,14 +118,13 @@ def _levelled(pose: Pose, planes: tuple[Plane, Plane]) -> tuple[Pose, tuple[Plan
     )
 
 
-def _footprints(ends: list[tuple[HeightMap, HeightMap]], walls: list[Wall]) -> list[Floats]:
-    """Weight of each place of the endplate maps: 1 inside the rim, fading to 0 just beyond it."""
-    weights = []
+def _inside_rims(ends: list[tuple[HeightMap, HeightMap]], walls: list[Wall]) -> list[Floats]:
+    """How far inside the rim each place of the endplate maps lies, mm."""
+    inside = []
     for (top, _), wall in zip(ends, walls, strict=True):
         x, y = np.meshgrid(top.x, top.y, indexing="ij")
-        rim = wall.at(np.arctan2(x, y), np.full_like(x, 0.5))
-        weights.append(np.clip((rim + 0.5 - np.hypot(x, y)) / 1.5, 0.0, 1.0))
-    return weights
+        inside.append(wall.at(np.arctan2(x, y), np.full_like(x, 0.5)) - np.hypot(x, y))
+    return inside
 
 
 def _vertebra(volume: Volume, seed: VertebraSeed, shape: BodyShape) -> Vertebra:

@@ -71,22 +71,24 @@ def map_axes(pose: Pose) -> tuple[Floats, Floats]:
 
 
 def find_endplates(
-    volume: Volume, poses: list[Pose], starts: list[tuple[HeightMap, HeightMap]], footprints: list[Floats]
+    volume: Volume, poses: list[Pose], starts: list[tuple[HeightMap, HeightMap]], inside_rim_mm: list[Floats]
 ) -> list[tuple[HeightMap, HeightMap]]:
     """Return (superior, inferior) outer surfaces near ``starts``, vertebrae from head to foot.
 
-    ``footprints``: for each pose the weight (columns, rows) with which a place counts; 0 beyond the rim.
+    ``inside_rim_mm``: for each pose how far inside the rim each place (columns, rows) of the maps lies; negative
+    beyond it.
 
     The surfaces are found twice. The second time places of little evidence (a bridged disc, a rim hidden by an
     osteophyte) are held near a quadratic surface through those of much, and no surface passes the middle of its disc.
     """
     plates = [
-        _Plate(pose, start, outward, weight)
-        for pose, pair, weight in zip(poses, starts, footprints, strict=True)
+        _Plate(pose, start, outward, inside)
+        for pose, pair, inside in zip(poses, starts, inside_rim_mm, strict=True)
         for start, outward in zip(pair, (1.0, -1.0), strict=True)
     ]
     profiles = [_profiles(volume, plate) for plate in plates]
-    merits = _merits(profiles, [plate.weight for plate in plates])
+    spread = _spread(volume)
+    merits = _merits(profiles, plates, spread)
     place_cost = 0.15 * (OFFSETS_MM / 5.0) ** 2
     costs = [plate.weight[..., None] * (place_cost - merit) for plate, merit in zip(plates, merits, strict=True)]
     offsets = _surfaces(costs)
@@ -100,7 +102,7 @@ def find_endplates(
             limit = _disc_middle(plate, offsets[n], evidence[n], plates[other], offsets[other], evidence[other])
             costs[n] = costs[n] + np.clip(OFFSETS_MM - limit[..., None], 0.0, 4.0)
     offsets = [gaussian_filter(offset, 0.7) for offset in _surfaces(costs)]
-    shifts = _outer_faces(profiles, offsets, [plate.weight for plate in plates])
+    shifts = _outer_faces(profiles, offsets, [plate.weight for plate in plates], spread)
     found = [
         plate.at_offset(offset + shift, _evidence_at(merit, offset))
         for plate, offset, shift, merit in zip(plates, offsets, shifts, merits, strict=True)
@@ -116,7 +118,17 @@ class _Plate:
     start: HeightMap
     outward: float
     """1 for a superior, -1 for an inferior endplate."""
-    weight: Floats
+    inside_rim_mm: Floats
+
+    @property
+    def weight(self) -> Floats:
+        """With which a place counts: 1 inside the rim, fading to 0 just beyond it."""
+        return np.clip((self.inside_rim_mm + 0.5) / 1.5, 0.0, 1.0)
+
+    @property
+    def below_rim(self) -> Floats:
+        """What a fall deep under each place counts for: nothing near the rim, where it is the side wall's."""
+        return np.clip((self.inside_rim_mm - 1.0) / 2.0, 0.0, 1.0)
 
     def at_offset(self, offset: Floats, clarity: Floats | None = None) -> HeightMap:
         return HeightMap(self.start.x, self.start.y, self.start.z + self.outward * offset, clarity)
@@ -154,13 +166,13 @@ def _disc_middle(
     return np.asarray(offset + gap * evidence / (evidence + seen) - 0.5)
 
 
-def _outer_faces(profiles: list[Floats32], offsets: list[Floats], weights: list[Floats]) -> list[Floats]:
+def _outer_faces(profiles: list[Floats32], offsets: list[Floats], weights: list[Floats], spread: float) -> list[Floats]:
     """Shift from the steepest fall to the outer face of the endplate, smooth over the footprint."""
     stacks = [
-        pooled(aligned(profile, OFFSETS_MM, offset), weight, 2.0)
+        pooled(aligned(profile, OFFSETS_MM, offset), weight, 2.0 * spread)
         for profile, offset, weight in zip(profiles, offsets, weights, strict=True)
     ]
-    return [gaussian_filter(shift, 1.5) for shift in face_shifts(stacks, weights)]
+    return [gaussian_filter(shift, 1.5 * spread) for shift in face_shifts(stacks, weights)]
 
 
 def _profiles(volume: Volume, plate: _Plate) -> Floats32:
@@ -171,18 +183,30 @@ def _profiles(volume: Volume, plate: _Plate) -> Floats32:
     return clipped(sample(volume, pose, np.stack([x, y, z], axis=-1)))
 
 
-def _merits(profiles: list[Floats32], weights: list[Floats]) -> list[Floats32]:
+def _spread(volume: Volume) -> float:
+    """How much farther than usual neighbours are averaged: an oblique endplate in thick slices shows as stairs."""
+    return float(np.clip(volume.spacing_mm[0] / 1.5, 1.0, 2.0))
+
+
+def _merits(profiles: list[Floats32], plates: list[_Plate], spread: float) -> list[Floats32]:
     """Merit of each position as an edge; where a whole endplate is faint, its edges weigh less."""
-    falls = [outward_fall(gaussian_filter(p, (0.8, 0.8, 0.0)), EDGE_SIGMA_MM / STEP_MM) for p in profiles]
+    falls = [
+        outward_fall(gaussian_filter(p, (0.8 * spread, 0.8 * spread, 0.0)), EDGE_SIGMA_MM / STEP_MM) for p in profiles
+    ]
     own = np.array(
         [
-            np.percentile(fall[weight > 0.5].max(axis=-1), 60) if (weight > 0.5).any() else 0.0
-            for fall, weight in zip(falls, weights, strict=True)
+            np.percentile(fall[plate.weight > 0.5].max(axis=-1), 60) if (plate.weight > 0.5).any() else 0.0
+            for fall, plate in zip(falls, plates, strict=True)
         ]
     )
     references = np.maximum(own, max(0.7 * float(np.median(own)), 8.0))
-    scores = [np.clip(fall / reference, -0.5, 1.2) for fall, reference in zip(falls, references, strict=True)]
-    return [np.asarray(score - 0.4 * passed_edges(score, round(3.0 / STEP_MM)), dtype=np.float32) for score in scores]
+    deep = np.clip((-OFFSETS_MM - 1.5) / 1.5, 0.0, 1.0)
+    merits = []
+    for fall, reference, plate in zip(falls, references, plates, strict=True):
+        score = np.clip(fall / reference, -0.5, 1.2)
+        score = score * (1.0 - deep * (1.0 - plate.below_rim[..., None]))
+        merits.append(np.asarray(score - 0.4 * passed_edges(score, round(3.0 / STEP_MM)), dtype=np.float32))
+    return merits
 
 
 def _quadratic(offset: Floats, weight: Floats) -> Floats:

@@ -23,7 +23,7 @@ Floats = NDArray[np.float64]
 AnchorName = Literal["ribs", "sacrum", "first-rib", "shape"]
 Agreement = Literal["agree", "single", "conflict", "none"]
 
-MOST: Mapping[Agreement, float] = {"agree": 0.99, "single": 0.89, "conflict": 0.92, "none": 0.80}
+MOST: Mapping[Agreement, float] = {"agree": 0.99, "single": 0.89, "conflict": 0.92, "none": 0.75}
 """No name is ever surer than this: one way of counting alone may be misled as its likelihood does not know."""
 MOST_OUTVOTED = 0.96
 """Where two ways of counting agree and a third does not."""

@@ -24,7 +24,7 @@ ORDER = (*(f"C{n}" for n in range(1, 8)), *(f"T{n}" for n in range(1, 13)), *(f"
 SHIFTS = (-2, -1, 0, 1, 2)
 FEWEST = 4
 """Vertebrae that both studies must show."""
-ERROR_MM = 1.2
+ERROR_MM = 1.0
 """Difference of one height measured twice, 1 sigma."""
 PEOPLE_MM = 2.4
 """Spread of a height at one level between people, 1 sigma (2 mm and more; PMC3733867), with its measurement."""

@@ -14,7 +14,7 @@ def shipped_models() -> dict[str, PhantomModel]:
     for path in sorted((shipped("config") / "phantoms").glob("*.toml")):
         table = tomllib.loads(path.read_text(encoding="utf-8"))
         rods = tuple(RodModel(**rod) for rod in table.pop("rods"))
-        for unused in ("source", "note"):
+        for unused in ("geometry", "source", "note"):
             table.pop(unused, None)
         models[path.stem] = PhantomModel(rods=rods, **table)
     return models

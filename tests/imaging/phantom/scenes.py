@@ -6,7 +6,7 @@ rod finder may confuse is there. Everything is drawn plane by plane with soft ed
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from math import cos, radians, sin, tan
 
 import numpy as np
@@ -15,7 +15,8 @@ from scipy import ndimage
 from scipy.special import ndtr
 
 from node.domain.phantom import PhantomModel
-from node.domain.volume import OUTSIDE_FIELD_HU, SourceImage, Volume
+from node.domain.volume import SourceImage, Volume
+from tests.imaging.phantom.props import Prop
 
 Plane = NDArray[np.float64]
 
@@ -37,6 +38,8 @@ class Scanner:
     ha_per_k2hpo4: float = 0.98
     padding_hu: int | None = None
     """Written outside the circular field; None writes what is there."""
+    sharp: bool = False
+    """A kernel that overshoots at edges and whose noise has no low frequencies."""
 
 
 @dataclass(frozen=True)
@@ -71,6 +74,8 @@ class Slab:
     """How far its lower face is narrower than its upper one, at either end."""
     sag: float = 0.0
     """How far it bends down between the ends and the middle of the scan."""
+    arc_radius: float | None = None
+    """Of a slab that is curved about the patient, with its rods on the arc."""
     board_hu: float | None = None
     """A flat board of 12 mm below it, touching."""
 
@@ -91,6 +96,7 @@ class Recipe:
     tubes: bool = True
     bubbles: bool = False
     couch: bool = True
+    props: tuple[Prop, ...] = ()
     seed: int = 1
 
 
@@ -101,6 +107,8 @@ class Scene:
     volume: Volume
     patient: NDArray[np.bool_]
     """Shape of the volume."""
+    slab: NDArray[np.bool_]
+    """The phantom, shape of the volume."""
     rod_hu: tuple[float, ...]
     """In the order of the model's rods, at the middle of the scan."""
     sigma_ct: float
@@ -138,16 +146,20 @@ def build(recipe: Recipe) -> Scene:
     y, x = grid[:, None], grid[None, :]
     z = (np.arange(nk) - (nk - 1) / 2) * scanner.spacing_mm
     hu = np.empty((nk, n, n), dtype=np.float32)
-    patient = np.empty((nk, n, n), dtype=bool)
+    patient, slab = np.empty((nk, n, n), dtype=bool), np.zeros((nk, n, n), dtype=bool)
     body = _Body(recipe, rng)
     bench = _Bench(recipe)
     for k, height in enumerate(z):
         plane = np.full((n, n), -1000.0)
-        bench.draw(plane, y, x, height, scanner.psf_mm)
+        slab[k] = bench.draw(plane, y, x, height, scanner.psf_mm)
         patient[k] = body.draw(plane, y, x, height, scanner.psf_mm)
         hu[k] = plane + scanner.drift_hu * (k / max(nk - 1, 1) - 0.5)
+    if scanner.sharp:
+        hu += 0.7 * (hu - ndimage.gaussian_filter(hu, (0, 1.0, 1.0), truncate=3))
     noise = rng.standard_normal(hu.shape, dtype=np.float32)
     noise = ndimage.gaussian_filter(noise, (0, 0.6, 0.6), truncate=3)
+    if scanner.sharp:
+        noise -= ndimage.gaussian_filter(noise, (0, 1.5, 1.5), truncate=3)
     hu += noise * (scanner.noise_hu / noise.std())
     stored = np.clip(np.rint(hu), -1024, 3071).astype(np.int16)
     if scanner.padding_hu is not None:
@@ -164,7 +176,7 @@ def build(recipe: Recipe) -> Scene:
     volume = Volume(stored, affine, "1.2.3", tuple(SourceImage("1.2", f"1.2.{k}") for k in range(nk)))
     start, end = bench.axes(float(z[0]), float(z[-1]))
     rods, sigma, beta = rod_truth(recipe.phantom, scanner) if recipe.phantom else ([], 0.0, 0.0)
-    return Scene(volume, patient, tuple(rods), sigma, beta, start, end)
+    return Scene(volume, patient, slab & ~patient, tuple(rods), sigma, beta, start, end)
 
 
 def _blend(plane: Plane, inside_mm: Plane, hu: float, psf: float) -> None:
@@ -259,7 +271,8 @@ class _Bench:
         self.half_width = (count - 1) / 2 * slab.pitch + slab.margin
         back = recipe.centre_mm[0] + recipe.body_half_mm[0] - 6
         self.pad_from = back + pose.gap
-        lift = abs(sin(radians(pose.roll))) * min(self.half_width, 70)
+        lift = 0.0 if slab.arc_radius is None else float(self.half_width**2 / (2 * slab.arc_radius))
+        lift += abs(sin(radians(pose.roll))) * min(self.half_width, 70)
         lift += abs(tan(radians(pose.tilt))) * recipe.scanner.slices * recipe.scanner.spacing_mm / 2
         self.top = self.pad_from + recipe.pad_mm + lift
         self.centre = (self.side * (self.top + slab.thickness / 2), pose.shift_left)
@@ -273,7 +286,12 @@ class _Bench:
         ends = []
         for z in (z_from, z_to):
             cy, cx, c, s = self._frame(z)
-            ends.append(np.array([[cx + o * c, cy + o * s, z] for o in self.rod_offsets]).reshape(-1, 3))
+            bend = self._arc(self.rod_offsets)
+            ends.append(
+                np.array(
+                    [[cx + o * c + b * s, cy + o * s - b * c, z] for o, b in zip(self.rod_offsets, bend, strict=True)]
+                ).reshape(-1, 3)
+            )
         return ends[0], ends[1]
 
     def _frame(self, z: float) -> tuple[float, float, float, float]:
@@ -284,7 +302,8 @@ class _Bench:
         cx = self.centre[1] + z * tan(radians(pose.yaw))
         return cy, cx, cos(radians(pose.roll)), sin(radians(pose.roll))
 
-    def draw(self, plane: Plane, y: Plane, x: Plane, z: float, psf: float) -> None:
+    def draw(self, plane: Plane, y: Plane, x: Plane, z: float, psf: float) -> NDArray[np.bool_]:
+        """Paint everything and return which voxels are the phantom."""
         recipe, slab, pose = self.recipe, self.recipe.slab, self.recipe.pose
         v = self.side * y
         if recipe.couch:
@@ -300,10 +319,13 @@ class _Bench:
                 d = np.hypot(v - self.top - 8 - 0.03 * z, x - tx)
                 _blend(plane, r + 1 - d, 100.0, psf)
                 _blend(plane, r - d, value, psf)
+        for prop in recipe.props:
+            prop.draw(plane, v - self.pad_from, x, z, lambda p, inside, hu: _blend(p, inside, hu, psf))
         if recipe.phantom is None or not pose.z_from <= z <= pose.z_to:
-            return
+            return np.zeros(plane.shape, dtype=bool)
         cy, cx, c, s = self._frame(z)
         along, across = (x - cx) * c + (y - cy) * s, -(x - cx) * s + (y - cy) * c
+        across = across + self._arc(along)
         bevel = slab.bevel * (0.5 + self.side * across / slab.thickness)
         box = np.minimum(self.half_width - np.abs(along) - bevel, slab.thickness / 2 - np.abs(across))
         if slab.board_hu is not None:
@@ -315,62 +337,10 @@ class _Bench:
             _blend(plane, np.minimum(slab.radius - d, box), value, psf)
             if recipe.bubbles and index == len(self.rod_hu) // 2 and abs(z) < 8:
                 _blend(plane, 3.5 - np.hypot(along - offset, across + slab.radius - 4), -900.0, psf)
+        held: NDArray[np.bool_] = box > 0
+        return held
 
-
-def varied(model: PhantomModel | None, seed: int, **fixed: object) -> Recipe:
-    """Return a random recipe for ``model``: scanner, pose, slab and faults of the kinds met in practice."""
-    rng = np.random.default_rng(seed)
-    count = len(model.rods) if model else 3
-    radius = float(rng.uniform(6.0, 11.5))
-    width = rng.uniform(150, 270)
-    pitch = float(np.clip(width / max(count, 2), 2 * radius + 6, 75))
-    thin = bool(rng.random() < 0.3)
-    scanner = Scanner(
-        sigma_ref=float(rng.uniform(1.45, 1.85)),
-        offset_hu=float(rng.uniform(-7, 7)),
-        noise_hu=float(rng.choice([6, 12, 20, 35, 60])),
-        psf_mm=float(rng.uniform(0.5, 1.1)),
-        pixel_mm=float(rng.uniform(1.4, 1.9)),
-        spacing_mm=float(rng.choice([1.25, 2.0, 2.5, 3.0, 5.0])),
-        drift_hu=float(rng.uniform(-4, 4)),
-        padding_hu=[None, -1024, OUTSIDE_FIELD_HU][int(rng.integers(3))],
-    )
-    scanner = replace(scanner, slices=int(rng.uniform(130, 300) / scanner.spacing_mm))
-    pose = Pose(
-        roll=float(rng.normal(0, 4)),
-        yaw=float(rng.normal(0, 3)),
-        tilt=float(rng.normal(0, 1.5)),
-        shift_left=float(rng.normal(0, 15)),
-        gap=float(rng.choice([-3.0, 0.0, 2.0, 6.0, 15.0])),
-        mirrored=bool(rng.integers(2)),
-        upside_down=bool(rng.integers(2)),
-        prone=bool(rng.random() < 0.2),
-    )
-    recipe = Recipe(
-        model,
-        scanner,
-        pose,
-        Slab(
-            radius,
-            pitch,
-            thickness=float(2 * radius + rng.uniform(7, 16)),
-            margin=float(radius + rng.uniform(6, 30)),
-            base_hu=_base_hu(model, scanner, float(rng.uniform(-70, 110))),
-        ),
-        pad_mm=0.0 if thin else float(rng.choice([0.0, 10.0])),
-        body_half_mm=(float(rng.uniform(85, 135)), float(rng.uniform(130, 190))),
-        centre_mm=(float(rng.uniform(-45, -20)), float(rng.normal(0, 10))),
-        arms=bool(rng.integers(2)),
-        tubes=bool(rng.integers(2)),
-        bubbles=bool(rng.random() < 0.2),
-        seed=seed,
-    )
-    return replace(recipe, **fixed)  # type: ignore[arg-type]
-
-
-def _base_hu(model: PhantomModel | None, scanner: Scanner, otherwise: float) -> float:
-    """HU of the slab: what its density makes it where it is itself a standard."""
-    if model is None or model.base_density_mg_cm3 is None:
-        return otherwise
-    _, sigma, beta = rod_truth(model, scanner)
-    return sigma * model.base_density_mg_cm3 + beta
+    def _arc(self, along: Plane) -> Plane:
+        """How far a curved slab lies off its tangent: toward the patient at either end."""
+        radius = self.recipe.slab.arc_radius
+        return along * 0.0 if radius is None else self.side * along**2 / (2 * radius)

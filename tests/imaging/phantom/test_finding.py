@@ -19,7 +19,7 @@ MINDWAYS = MODELS["mindways-model3-4541a"]
 BMAS = MODELS["bmas200-nominal"]
 NOMINAL = MODELS["ia-qct3d-plus-nominal"]
 CERTIFIED = MODELS["ia-qct3d-plus-g2730"]
-ON_SITE = tuple(model for model in MODELS.values() if model is not CERTIFIED)
+ON_SITE = tuple(model for model in MODELS.values() if model is not CERTIFIED and model.kind == "patient")
 SCANNER = Scanner(matrix=200, pixel_mm=2.0, spacing_mm=3.0, slices=48, noise_hu=10.0)
 
 
@@ -42,7 +42,7 @@ def assert_rods(scene: Scene, found: PhantomFit, hu_limit: float = 1.5, mm_limit
     assert max(float(np.linalg.norm(one)) for one in off) < mm_limit
 
 
-@pytest.mark.parametrize("name", [name for name in MODELS if name != CERTIFIED.id])
+@pytest.mark.parametrize("name", [model.id for model in ON_SITE])
 def test_each_shipped_phantom_is_told_from_all_others(name: str) -> None:
     scene = build(recipe(MODELS[name], slab=replace(recipe(MODELS[name]).slab, base_hu=0.0 if "4pt" in name else 25.0)))
     found = find(scene)
@@ -106,6 +106,38 @@ def test_the_base_plate_is_read_where_it_is_a_standard() -> None:
 
     assert [rod.rod.name for rod in found.rods] == ["50", "100", "200", "base"]
     assert found.rods[-1].hu_mean == pytest.approx(0.0, abs=1.0)
+
+
+def certified(model: PhantomModel, **changes: object) -> PhantomModel:
+    return replace(model, id="certified", serial="17", nominal=False, **changes)  # type: ignore[arg-type]
+
+
+def test_a_certificate_goes_before_catalogue_values_of_its_make() -> None:
+    rods = tuple(replace(rod, density_mg_cm3=rod.density_mg_cm3 * 1.01 + 0.4) for rod in BMAS.rods)
+    found = find(build(recipe(BMAS)), (*ON_SITE, certified(BMAS, rods=rods)))
+
+    assert found.phantom.id == "certified"
+    assert "catalogue values" in found.evidence
+
+
+def test_files_with_the_same_densities_are_one_phantom() -> None:
+    found = find(build(recipe(BMAS)), (replace(BMAS, id="first"), replace(BMAS, id="second", model="another name")))
+
+    assert found.phantom.id == "first"
+
+
+def test_two_certificates_of_one_make_are_refused() -> None:
+    rods = tuple(replace(rod, density_mg_cm3=rod.density_mg_cm3 * 1.01 + 0.4) for rod in BMAS.rods)
+    with pytest.raises(PhantomAmbiguous):
+        find(build(recipe(BMAS)), (certified(BMAS), replace(certified(BMAS, rods=rods), id="other")))
+
+
+def test_a_slope_that_the_voltage_cannot_give_is_not_believed() -> None:
+    scene = build(recipe(BMAS, scanner=replace(SCANNER, sigma_ref=1.2)))
+
+    assert phantom.find(scene.volume, body.separate(scene.volume, "HFS"), (BMAS,), kvp=140.0).phantom.id == BMAS.id
+    with pytest.raises(PhantomUnknown):
+        phantom.find(scene.volume, body.separate(scene.volume, "HFS"), (BMAS,), kvp=70.0)
 
 
 def test_without_a_phantom_none_is_found() -> None:

@@ -101,9 +101,44 @@ def test_short_last_ribs_leave_doubt() -> None:
     assert name(column).assignment.confidence < name(abdomen(4, 5)).assignment.confidence
 
 
-def test_thirteen_rib_pairs_above_four_free_vertebrae_leave_doubt() -> None:
+def test_long_ribs_above_four_free_vertebrae_are_the_twelfth() -> None:
     naming = name(abdomen(ribs=5, free=4))
+    assert naming.assignment.agreement == "conflict"
+    assert naming.names[4:6] == ("T12", "L1")
+
+
+def test_short_ribs_above_four_free_vertebrae_leave_doubt() -> None:
+    column = abdomen(ribs=5, free=4)
+    column[4] = sign(Reach(64.0, 43.0, cut=False, fall_mm=15.0), sacral=-6.0)
+    naming = name(column)
     assert naming.assignment.confidence < 0.8
+    other = naming.assignment.alternatives[0]
+    assert {naming.names[4], other.names[naming.names[4]]} == {"T12", "L1"}
+
+
+def test_processes_that_lengthen_to_the_third_tell_short_ribs_from_a_sixth_lumbar() -> None:
+    column = abdomen(ribs=3, free=6)
+    for i, beside in enumerate((14.0, 15.0, 18.0, 23.0, 19.0, 21.0)):
+        reach = Reach(22.0 + beside, beside, cut=False, fall_mm=0.0)
+        column[3 + i] = sign(reach, sacral=column[3 + i].sacral)
+    assert name(column).names[3] == "T12"
+
+
+def test_the_first_rib_bends_forward_early() -> None:
+    def rib(reach: float, lung: float) -> Signs:
+        return sign(Reach(reach, reach - 14.0, cut=reach > 99, fall_mm=12.0), lung=lung)
+
+    cage = [rib(58.0, 0.2), rib(78.0, 0.6), *[rib(100.0, 0.9)] * 9]
+    naming = name([sign(PROCESS, lung=0.0), *cage, sign(PROCESS), sign(PROCESS), sign(PROCESS)])
+    assert naming.names[1] == "T1"
+    assert naming.names[12] == "T12"
+    assert "first-rib" in {anchor.name for anchor in naming.assignment.anchors}
+
+
+def test_a_childs_ribs_are_ribs() -> None:
+    small = Reach(45.0, 32.0, cut=False, fall_mm=10.0)
+    column = [Signs((small, small), None, None, 22.0, 18.0) for _ in range(4)]
+    assert name(column).assignment.rib_pairs_seen == 4
 
 
 def test_rib_pairs_are_counted_on_both_sides() -> None:

@@ -1,0 +1,60 @@
+"""A lumbar spine whose names cannot be told: both readings with their densities, until an earlier report knows it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import date
+
+import pytest
+
+from node import pipeline
+from node.domain.findings import Findings
+from node.domain.instance import InstanceHeader
+from node.domain.prior import PriorResult
+from node.domain.settings import MeasurementSettings
+from node.synthetic.phantoms import MINDWAYS_5
+from node.synthetic.spec import Fracture
+from node.synthetic.torso import make
+from node.synthetic.truth import SyntheticCase
+from tests.synthetic.measured import SMALL
+
+HEADER = InstanceHeader("1.2", "1.2.3", "1.2.3.4", "1.2.840.10008.5.1.4.1.1.2", "1.2.840.10008.1.2.1", kvp=120.0)
+MEASURED = ("T9", "T10", "T11", "T12", "L1", "L2", "L3")
+
+
+@pytest.fixture(scope="module")
+def case() -> SyntheticCase:
+    """Short last ribs look like processes; an old fracture makes the column easy to recognise."""
+    old = {"T11": Fracture("wedge", 0.3)}
+    return make(replace(SMALL, last_rib_length_mm=36.0, fractures=old, top=("T8", 0.0), bottom=("L4", 0.0)))
+
+
+@pytest.fixture(scope="module")
+def alone(case: SyntheticCase) -> Findings:
+    return pipeline.measure(case.volume(), HEADER, (MINDWAYS_5,), MeasurementSettings())
+
+
+def test_names_in_doubt_are_refused_with_both_readings(case: SyntheticCase, alone: Findings) -> None:
+    assert alone.refusal is not None
+    assert alone.refusal.reason == "levels-ambiguous"
+    told = alone.refusal.evidence["readings"]
+    assert isinstance(told, list)
+    assert len(told) >= 2
+    right = [case.truth.levels[level].vbmd_mg_cm3 for level in ("L1", "L2")]
+    assert min(abs(reading["mean_vbmd_mg_cm3"] - sum(right) / 2) for reading in told) < 5.0
+
+
+def test_the_sentence_holds_the_densities(alone: Findings) -> None:
+    assert alone.refusal is not None
+    assert alone.refusal.message.count("mg/cm³") >= 2
+
+
+def test_an_earlier_report_settles_the_names(case: SyntheticCase) -> None:
+    levels = case.truth.levels
+    heights = {n: (levels[n].anterior_mm, levels[n].middle_mm, levels[n].posterior_mm) for n in MEASURED}
+    prior = PriorResult(date(2024, 5, 6), "1.2", "1.3", "K2HPO4", 100.0, ("L1", "L2"), heights_mm=heights)
+    found = pipeline.measure(case.volume(), HEADER, (MINDWAYS_5,), MeasurementSettings(), priors=(prior,))
+    assert found.refusal is None
+    assert found.mean_levels == ("L1", "L2")
+    centres = {v.level: v.frame.centre_lps_mm for v in found.vertebrae}
+    assert centres["L1"][2] == pytest.approx(levels["L1"].centre_lps_mm[2], abs=4.0)
