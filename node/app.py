@@ -52,6 +52,8 @@ def routes(config: Config, record: assurance.Records = assurance.no_record) -> R
         plan=lambda series, decision, job_id: Plan(
             job_for(series, decision, config, config.state / "jobs" / job_id, record),
             _rule(config, decision.rule).destinations,
+            _rule(config, decision.rule).priority,
+            config.delivery.shadow or _rule(config, decision.rule).shadow,
         ),
     )
 

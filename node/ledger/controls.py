@@ -71,12 +71,14 @@ class ControlBook:
         """Switch off; False when it was off before (who and why are then replaced)."""
         with self._database.write() as connection:
             before = connection.execute(controls.delete().where(_same(kind, name))).rowcount
-            connection.execute(controls.insert().values(kind=kind.value, name=name, since=self._clock(), by=by, why=why))
+            connection.execute(
+                controls.insert().values(kind=kind.value, name=name, since=self._clock(), by=by, why=why)
+            )
             history.note(connection, self._clock(), None, "switched-off", what=kind.value, name=name, by=by, why=why)
             return not before
 
     def on(self, kind: Switch, name: str, by: str, why: str) -> bool:
-        """Switch on; False when it was on before. What waited for a destination is due at once, its time starts anew."""
+        """Switch on; False when it was on before. What waited for a destination is due at once."""
         with self._database.write() as connection:
             was_off = connection.execute(controls.delete().where(_same(kind, name))).rowcount
             if not was_off:

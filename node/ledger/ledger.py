@@ -36,7 +36,6 @@ from node.ledger.records import (
 from node.ledger.senders import SenderBook
 from node.ledger.states import State
 
-
 _TRIES = 5
 """To take a shipment that other processes want as well; then it is looked for again later."""
 

@@ -146,7 +146,7 @@ class OperatorBook:
             back = sa.and_(_D.c.state == DeliveryState.STRANDED.value, _D.c.destination.in_(configured))
             for condition, state in ((gone, DeliveryState.STRANDED), (back, DeliveryState.PENDING)):
                 touched = connection.execute(sa.select(_D.c.job_id, _D.c.destination).where(condition).distinct()).all()
-                values = {"state": state.value, "lease_owner": None}
+                values: dict[str, Any] = {"state": state.value, "lease_owner": None}
                 values |= {"next_attempt_at": now, "created_at": now} if state is DeliveryState.PENDING else {}
                 connection.execute(_D.update().where(condition).values(values))
                 for job_id, destination in touched:
@@ -157,7 +157,7 @@ class OperatorBook:
                 .where(_D.c.state == DeliveryState.STRANDED.value)
                 .group_by(_D.c.destination)
             )
-            return {name: number for name, number in connection.execute(waiting)}
+            return {str(row[0]): int(row[1]) for row in connection.execute(waiting)}
 
     def reroute(self, origin: str, target: str, by: str, why: str) -> int:
         """Send what waits for one destination to another one; returns how many objects."""
@@ -237,7 +237,7 @@ def _retry(connection: sa.Connection, now: float, row: Any) -> str:
 
 _HINTS = {
     State.HELD: " `vbmd-node release` sends it.",
-    State.WITHDRAWN: " A withdrawn report does not come back; send the images again with a slice more, or change a rule.",
+    State.WITHDRAWN: " A withdrawn report does not come back.",
 }
 
 

@@ -1,6 +1,6 @@
 """What is on its way to destinations.
 
-Several hosts may deliver: who takes a shipment writes its name beside it, and nobody else takes it while that one lives.
+Several hosts may deliver: who takes a shipment writes its name beside it, and nobody else takes it while it lives.
 """
 
 from __future__ import annotations
@@ -158,7 +158,9 @@ def record(connection: sa.Connection, at: float, shipment: Shipment, sop_instanc
     where = _D.c.state.in_(still_wanted) if still_wanted else _D.c.state.not_in(_ACCEPTED)
     changed = connection.execute(_D.update().where(_row(shipment, sop_instance_uid), where).values(values))
     if changed.rowcount and attempt.state is not DeliveryState.PENDING:
-        _note(connection, at, shipment, f"object-{attempt.state.value}", sop_instance_uid, attempt.status, attempt.error)
+        _note(
+            connection, at, shipment, f"object-{attempt.state.value}", sop_instance_uid, attempt.status, attempt.error
+        )
     conclude(connection, at, shipment.job_id)
 
 
@@ -179,8 +181,8 @@ def record_proof(
             _note(connection, at, shipment, "object-proven", uid)
     for uid in absent:
         why = "it was accepted, but the destination does not hold it"
-        lost = {"state": DeliveryState.PENDING.value, "proof": None, "stored_at": None, "last_status": None}
-        values = {**lost, "lease_owner": None, "last_error": why, "next_attempt_at": again}
+        lost: dict[str, Any] = {"state": DeliveryState.PENDING.value, "proof": None, "stored_at": None, "last_status": None}
+        values = {**lost, "lease_owner": None, "last_error": why} | {"next_attempt_at": again}
         if connection.execute(_D.update().where(_row(shipment, uid), _TO_PROVE).values(values)).rowcount:
             _note(connection, at, shipment, "object-not-held-there", uid)
     conclude(connection, at, shipment.job_id)

@@ -39,7 +39,7 @@ from node import log
 from node.domain.job import MeasureJob, MeasureOutcome
 from node.domain.settings import WorkSettings
 from node.errors import ConfigError, MeasurementFailed, Problem
-from node.ledger import Ledger, LedgerUnavailable
+from node.ledger import Ledger, LedgerUnavailable, driver_url
 from node.workflow.child import OUTCOME
 from node.workflow.measuring import ChildFailed, measure
 
@@ -253,7 +253,7 @@ def _check_sqlite(python: tuple[int, int], sqlite: tuple[int, int, int]) -> None
 
 
 def exclusive(path: Path) -> int:
-    """Hold a lock file for the life of this process; returns its descriptor. Raises ``ConfigError`` where it is held."""
+    """Hold a lock file for the life of this process; returns its descriptor. Raises ``ConfigError`` if it is held."""
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o640)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -268,7 +268,8 @@ def exclusive(path: Path) -> int:
 
 def _postgresql(url: str) -> sa.Engine:
     """Open the engine's tables in the node's database (schema ``dbos``)."""
-    return sa.create_engine(url, pool_size=5, max_overflow=10, pool_pre_ping=True, connect_args={"connect_timeout": 10})
+    options = {"pool_size": 5, "max_overflow": 10, "pool_pre_ping": True}
+    return sa.create_engine(driver_url(url), connect_args={"connect_timeout": 5}, **options)
 
 
 def _sqlite(path: Path) -> sa.Engine:
