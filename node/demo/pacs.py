@@ -10,6 +10,7 @@ import subprocess
 import time
 import urllib.error
 import urllib.request
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Protocol, cast
 
@@ -95,7 +96,7 @@ class OwnPacs:
 class Orthanc:
     """A real Orthanc in a process of its own."""
 
-    def __init__(self, program: str, folder: Path) -> None:
+    def __init__(self, program: str, folder: Path, plugins: Sequence[str] = ()) -> None:
         self.name = "Orthanc"
         self.port, self.http_port = free_port(), free_port()
         self._folder = folder
@@ -113,7 +114,7 @@ class Orthanc:
                     "AuthenticationEnabled": False,
                     "DicomAlwaysAllowStore": True,
                     "DicomAlwaysAllowEcho": True,
-                    "Plugins": [],
+                    "Plugins": list(plugins),
                 }
             )
         )

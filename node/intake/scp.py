@@ -137,6 +137,7 @@ class Receiver:
             (evt.EVT_REQUESTED, self._on_requested, [secure]),
             (evt.EVT_C_STORE, self._on_store),
             (evt.EVT_N_ACTION, self._on_action),
+            (evt.EVT_N_EVENT_REPORT, self._on_report),
             *tuning.handlers(self._settings.network_timeout_s, int(self._settings.max_object_mb * 1e6), self._ended),
         ]
         address = (self._settings.bind, port)
@@ -166,7 +167,7 @@ class Receiver:
             for context in AllStoragePresentationContexts
         ]
         entity.add_supported_context(VERIFICATION, list(UNCOMPRESSED))
-        entity.add_supported_context(STORAGE_COMMITMENT, list(UNCOMPRESSED))
+        entity.add_supported_context(STORAGE_COMMITMENT, list(UNCOMPRESSED), scu_role=True, scp_role=True)
         return entity
 
     def _on_requested(self, event: evt.Event, secure: bool) -> None:
@@ -227,3 +228,8 @@ class Receiver:
     def _on_action(self, event: evt.Event) -> tuple[int, None]:
         tally = self._tallies.get(event.assoc)
         return (NOT_AUTHORISED if tally is None else self._commitments.asked(event, tally)), None
+
+    def _on_report(self, event: evt.Event) -> tuple[int, None]:
+        """An archive tells what it holds: it must be listed among the senders, as anyone who calls."""
+        admitted = self._tallies.get(event.assoc) is not None
+        return (self._commitments.reported(event) if admitted else NOT_AUTHORISED), None

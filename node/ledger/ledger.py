@@ -21,6 +21,7 @@ from node.ledger.decisions import DecisionBook
 from node.ledger.executors import ExecutorBook
 from node.ledger.lineage import LineageBook
 from node.ledger.operator import OperatorBook
+from node.ledger.proofs import ProofBook
 from node.ledger.quality import NewResolution
 from node.ledger.records import (
     Arrival,
@@ -54,6 +55,7 @@ class Ledger:
         self.controls = ControlBook(self._database, clock)
         self.operator = OperatorBook(self._database, clock)
         self.executors = ExecutorBook(self._database)
+        self.proofs = ProofBook(self._database, clock)
 
     def close(self) -> None:
         """Close the database."""

@@ -181,7 +181,12 @@ def record_proof(
             _note(connection, at, shipment, "object-proven", uid)
     for uid in absent:
         why = "it was accepted, but the destination does not hold it"
-        lost: dict[str, Any] = {"state": DeliveryState.PENDING.value, "proof": None, "stored_at": None, "last_status": None}
+        lost: dict[str, Any] = {
+            "state": DeliveryState.PENDING.value,
+            "proof": None,
+            "stored_at": None,
+            "last_status": None,
+        }
         values = {**lost, "lease_owner": None, "last_error": why} | {"next_attempt_at": again}
         if connection.execute(_D.update().where(_row(shipment, uid), _TO_PROVE).values(values)).rowcount:
             _note(connection, at, shipment, "object-not-held-there", uid)
