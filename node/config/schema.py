@@ -175,7 +175,7 @@ ALARMS = table(
     fields_of(
         AlarmSettings,
         interval_s=Positive,
-        quiet_factor=NotNegative,
+        quiet_series=NotNegative,
         quiet_least_h=NotNegative,
         overdue_h=NotNegative,
         disk_free_part=Fraction,

@@ -27,7 +27,8 @@ from node.ledger.states import DeliveryState
 
 PATIENCE = 4
 """Refusals of an image after which the report that cites it goes without it."""
-_IDLE_S = 30.0
+_IDLE_S = 5.0
+"""Another process may have left something to deliver."""
 
 _log = log.get(__name__)
 

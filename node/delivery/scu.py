@@ -179,7 +179,8 @@ def _proposals(parcels: Sequence[Parcel], *, sr_fallback: bool = False) -> list[
             wanted[parcel.sop_class_uid, syntax] = [syntax]
         else:
             wanted[parcel.sop_class_uid, ExplicitVRLittleEndian] = [ExplicitVRLittleEndian]
-    return [(UID(sop_class), syntaxes) for (sop_class, _), syntaxes in wanted.items()][:_MAX_CONTEXTS]
+    proposed: list[Context] = [(UID(sop_class), syntaxes) for (sop_class, _), syntaxes in wanted.items()]
+    return proposed[:_MAX_CONTEXTS]
 
 
 def _is_3d(parcel: Parcel) -> bool:

@@ -409,8 +409,9 @@ class AlarmSettings:
 
     interval_s: float = 30.0
     """How often is looked."""
-    quiet_factor: float = 4.0
-    """A scanner that has been quiet for so many times its longest usual pause at this hour of the week."""
+    quiet_series: float = 8.0
+    """A scanner is quiet although so many series usually come in these hours of the week; by chance that happens less
+    than once in a thousand times."""
     quiet_least_h: float = 4.0
     """A pause shorter than this is never an alarm."""
     overdue_h: float = 4.0

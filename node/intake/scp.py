@@ -7,6 +7,7 @@ wrong with one object is answered with a failure status, and the next object is 
 from __future__ import annotations
 
 import threading
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, cast
@@ -78,6 +79,8 @@ class Receiver:
         self._commitments = Commitments(settings, ledger)
         self._servers: list[ThreadedAssociationServer] = []
         self._tallies: dict[Association, Tally] = {}
+        self.totals: Counter[str] = Counter()
+        """Since the start: associations, rejected, and objects stored, repeated, failed."""
         self._lock = threading.Lock()
 
     @property
@@ -196,6 +199,7 @@ class Receiver:
 
     def _note(self, knock: Knock, rejection: Rejection, request: A_ASSOCIATE) -> None:
         """Log a rejection; a permanent one is remembered for the operator."""
+        self.totals["rejected"] += 1
         facts = {"ae_title": knock.calling_ae_title.strip(), "called": knock.called_ae_title.strip()}
         _log.warning(rejection.reason, **facts, host=knock.host, tls=knock.tls)
         if rejection.result != admission.UNKNOWN_SENDER.result:
@@ -212,6 +216,7 @@ class Receiver:
         with self._lock:
             tally = self._tallies.pop(association, None)
         if tally is not None:
+            self.totals.update(associations=1, stored=tally.stored, repeated=tally.repeated, failed=tally.failed)
             _log.info(
                 "association-ended",
                 sender=tally.ae_title,

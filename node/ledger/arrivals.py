@@ -43,6 +43,7 @@ def record(connection: sa.Connection, at: float, arrival: Arrival) -> Recorded:
     _one_at_a_time(connection, header.study_instance_uid, header.sop_instance_uid)
     digests = set(connection.execute(_KNOWN, {"uid": header.sop_instance_uid}).scalars())
     if arrival.digest in digests:
+        _lies_here(connection, arrival)
         return Recorded.DUPLICATE
     variant = bool(digests)
     series = keys.series_key(header.study_instance_uid, header.series_instance_uid)
@@ -53,6 +54,13 @@ def record(connection: sa.Connection, at: float, arrival: Arrival) -> Recorded:
         history.note(connection, at, series, "variant-instance", sop_instance_uid=header.sop_instance_uid)
         return Recorded.VARIANT
     return Recorded.NEW
+
+
+def _lies_here(connection: sa.Connection, arrival: Arrival) -> None:
+    """What was removed when it had had its time has come once more."""
+    table = schema.instances
+    same = sa.and_(table.c.sop_instance_uid == arrival.header.sop_instance_uid, table.c.digest == arrival.digest)
+    connection.execute(table.update().where(same, table.c.path == "").values(path=str(arrival.path)))
 
 
 _LOCKS = sa.select(

@@ -13,12 +13,14 @@ from typing import Any
 from node.domain.job import MeasureJob, MeasureOutcome
 from node.domain.quality import CrossCalibration, QualityRecord, ScanRecord
 from node.ledger import arrivals, jobs, quality, shipments, status, studies
+from node.ledger.ageing import AgeingBook
 from node.ledger.commitments import CommitmentBook
 from node.ledger.configs import ConfigBook
 from node.ledger.controls import ControlBook
 from node.ledger.database import Database
 from node.ledger.decisions import DecisionBook
 from node.ledger.executors import ExecutorBook
+from node.ledger.figures import FigureBook
 from node.ledger.lineage import LineageBook
 from node.ledger.operator import OperatorBook
 from node.ledger.proofs import ProofBook
@@ -56,6 +58,8 @@ class Ledger:
         self.operator = OperatorBook(self._database, clock)
         self.executors = ExecutorBook(self._database)
         self.proofs = ProofBook(self._database, clock)
+        self.ageing = AgeingBook(self._database, clock)
+        self.figures = FigureBook(self._database, clock)
 
     def close(self) -> None:
         """Close the database."""

@@ -109,6 +109,7 @@ jobs = sa.Table(
     sa.Column("previews", sa.JSON),
     sa.Column("priority", sa.Integer, nullable=False, server_default="0"),  # higher first
     sa.Column("shadow", sa.Boolean, nullable=False, server_default=sa.false()),  # measured, kept, not sent
+    sa.Column("kept", sa.Boolean),  # False: its files were removed; NULL: they are there
     sa.Column("turn", sa.Integer, nullable=False, server_default="0"),  # one higher when it is to be handed over again
 )
 

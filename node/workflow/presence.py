@@ -21,7 +21,7 @@ _log = log.get(__name__)
 class Presence:
     """Shows that this process lives from ``start`` to ``stop``.
 
-    ``adopt`` gets the id of a process that died and returns how many jobs it resumed; ``None``: this one adopts nothing.
+    ``adopt`` gets the id of a process that died and returns how many jobs it resumed; ``None``: it adopts nothing.
     """
 
     def __init__(
