@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
 from node.domain.job import MeasureJob, MeasureOutcome
@@ -198,6 +199,11 @@ class Ledger:
         """Return how many series are in each state."""
         with self._database.read() as connection:
             return status.counts(connection)
+
+    def stored_at(self, series_key: str) -> dict[str, Path]:
+        """Return where the objects of a series lie, by SOP Instance UID; those that were removed are left out."""
+        with self._database.read() as connection:
+            return status.stored_at(connection, series_key)
 
     def events(self, series_key: str | None = None) -> list[Event]:
         """Return the history, of one series or of the node."""

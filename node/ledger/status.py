@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from pathlib import Path
 from typing import Any
 
 import sqlalchemy as sa
@@ -38,6 +39,15 @@ def counts(connection: sa.Connection) -> dict[State, int]:
     query = sa.select(table.c.state, sa.func.count()).group_by(table.c.state)
     found = {State(state): number for state, number in connection.execute(query)}
     return {state: found.get(state, 0) for state in State}
+
+
+def stored_at(connection: sa.Connection, series_key: str) -> dict[str, Path]:
+    """Return where the objects of a series lie, by SOP Instance UID."""
+    table = schema.instances
+    query = sa.select(table.c.sop_instance_uid, table.c.path).where(
+        table.c.series_key == series_key, sa.not_(table.c.variant), table.c.path != ""
+    )
+    return {str(uid): Path(path) for uid, path in connection.execute(query)}
 
 
 def events(connection: sa.Connection, series_key: str | None) -> list[Event]:
