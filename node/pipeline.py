@@ -129,7 +129,7 @@ def measure(
     column, delineated, renamed = spine.keep_naming(column, spine.delineate(volume, column), priors)
     vertebrae = morphometry.deformities(delineated)
     noise = voi_error.reference(volume, reference.fit) if reference.fit else None
-    vois = {v.level: voi.sample(volume, v, settings.voi, noise) for v in vertebrae if v.complete}
+    vois = voi.measure(volume, vertebrae, settings.voi, settings.suitability, noise)
     found = Findings(
         header=header,
         refusal=None,

@@ -17,7 +17,7 @@ import pytest
 from node import offline
 from node.config import Config
 from node.dicom import scan
-from node.report import SrSummary, summary
+from node.report import SrSummary, is_bone_density, summary
 from tests import running
 from tests.shared_data import truth, unpacked
 
@@ -112,7 +112,7 @@ def measured(tmp_path_factory: pytest.TempPathFactory) -> Arrived:
             running.wait_until_ended(config, len(owner))
         results = {owner[uid]: result for uid, result in running.results(config).items()}
         reports = {}
-        for path in archive.reports():
+        for path in filter(is_bone_density, archive.reports()):
             cited = pydicom.dcmread(path).CurrentRequestedProcedureEvidenceSequence[0].ReferencedSeriesSequence
             name = next(owner[str(one.SeriesInstanceUID)] for one in cited if str(one.SeriesInstanceUID) in owner)
             reports[name] = summary(path)

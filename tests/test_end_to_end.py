@@ -12,7 +12,7 @@ import pytest
 from node.demo.pacs import Orthanc
 from node.ledger.records import SeriesStatus
 from node.ledger.states import State
-from node.report import SrSummary, summary
+from node.report import SrSummary, is_bone_density, summary
 from node.synthetic import dicom, study, torso
 from node.synthetic.presets import presets
 from node.synthetic.truth import SyntheticCase
@@ -98,7 +98,8 @@ def walk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Walk]:
             rows[studies[row.study_instance_uid]].append(row)
         reports: dict[str, list[SrSummary]] = {name: [] for name in cases}
         for path in archive.reports():
-            reports[studies[str(header(path).StudyInstanceUID)]].append(summary(path))
+            if is_bone_density(path):
+                reports[studies[str(header(path).StudyInstanceUID)]].append(summary(path))
         yield Walk(cases, rows, reports, archive)
 
 

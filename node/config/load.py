@@ -43,6 +43,7 @@ from node.domain.settings import (
     RetryPolicy,
     SegmenterSettings,
     Sender,
+    SuitabilityLimits,
     TlsSettings,
     TotalSegmentatorSettings,
     UncertaintySettings,
@@ -272,6 +273,7 @@ def _config(
         measurement=MeasurementSettings(
             calibration=CalibrationLimits(**tables["calibration"].model_dump()),
             voi=VoiShape(**tables["voi"].model_dump()),
+            suitability=SuitabilityLimits(**tables["suitability"].model_dump()),
             levels=LevelLimits(**tables["levels"].model_dump()),
             category=CategoryLimits(**tables["category"].model_dump()),
             uncertainty=UncertaintySettings(**tables["uncertainty"].model_dump()),

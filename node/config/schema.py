@@ -48,6 +48,7 @@ from node.domain.settings import (
     RetryPolicy,
     SegmenterSettings,
     Sender,
+    SuitabilityLimits,
     TlsSettings,
     TotalSegmentatorSettings,
     UncertaintySettings,
@@ -237,6 +238,20 @@ VOI = table(
         anterior_shift_fraction=Annotated[float, Field(ge=-0.3, le=0.3)],
     ),
 )
+SUITABILITY = table(
+    "suitability",
+    fields_of(
+        SuitabilityLimits,
+        fracture_grade=Annotated[int, Field(ge=1, le=3)],
+        fracture_confidence=Fraction,
+        dense_part=Fraction,
+        sparse_part=Fraction,
+        neighbour_part=Positive,
+        neighbour_hu=NotNegative,
+        uneven=Annotated[float, Field(gt=1)],
+        min_voi_mm3=NotNegative,
+    ),
+)
 LEVEL_LIMITS = table(
     "levels",
     fields_of(
@@ -380,6 +395,7 @@ TABLES: dict[str, type[Table]] = {
     "measure": MEASURE,
     "calibration": CALIBRATION,
     "voi": VOI,
+    "suitability": SUITABILITY,
     "levels": LEVEL_LIMITS,
     "category": CATEGORY,
     "uncertainty": UNCERTAINTY,

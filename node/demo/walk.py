@@ -199,7 +199,8 @@ def _show(
     for path in reports:
         kept = folder / path.name
         shutil.copyfile(path, kept)
-        console.print(show.report_table(report.summary(kept)))
+        if report.is_bone_density(kept):
+            console.print(show.report_table(report.summary(kept)))
         console.print(f"\nreport: {kept}", markup=False)
     for row in rows:
         if row.job_id:

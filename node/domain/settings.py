@@ -58,6 +58,30 @@ class VoiShape:
 
 
 @dataclass(frozen=True, slots=True)
+class SuitabilityLimits:
+    """When a vertebra is left out of the mean."""
+
+    fracture_grade: int = 1
+    """Genant grade from which a candidate counts as broken. From the first: a body that has lost a fifth of its height
+    holds a quarter more bone in each volume, which is more than the width of a category at 100 mg/cm³."""
+    fracture_confidence: float = 0.6
+    """Least confidence of such a candidate: grade 1 is within the noise of readers (±12.5 % of the height)."""
+    dense_part: float = 0.33
+    """Of the VOI, much denser than the rest: more than a bone island, which is left out, takes up."""
+    sparse_part: float = 0.2
+    """Of the VOI, much less dense: more than a vessel or a Schmorl's node."""
+    neighbour_part: float = 0.33
+    """By which the spongiosa may differ from what the patient's other vertebrae suggest. Neighbours differ by less than
+    10 % (1 SD)."""
+    neighbour_hu: float = 40.0
+    """The same, where bone is so thin that a part of it means little."""
+    uneven: float = 2.0
+    """Standard deviation within the VOI against that in the neighbours: coarse strands, as in a haemangioma."""
+    min_voi_mm3: float = 400.0
+    """A smaller VOI is not representative: a tenth of that of a lumbar vertebra."""
+
+
+@dataclass(frozen=True, slots=True)
 class CategoryLimits:
     """Categories of the mean of two lumbar vertebrae (PMC7495321, table 2: both ends of 80 to 120 are low)."""
 
@@ -259,6 +283,7 @@ class MeasurementSettings:
 
     calibration: CalibrationLimits = field(default_factory=CalibrationLimits)
     voi: VoiShape = field(default_factory=VoiShape)
+    suitability: SuitabilityLimits = field(default_factory=SuitabilityLimits)
     levels: LevelLimits = field(default_factory=LevelLimits)
     category: CategoryLimits = field(default_factory=CategoryLimits)
     uncertainty: UncertaintySettings = field(default_factory=UncertaintySettings)

@@ -108,6 +108,43 @@ class Heights:
 
 
 @dataclass(frozen=True, slots=True)
+class SideHeights:
+    """The three heights in a sagittal plane a quarter of the body's width to one side of the middle."""
+
+    anterior_mm: float
+    middle_mm: float
+    posterior_mm: float
+    standard_errors_mm: tuple[float, float, float]
+
+
+@dataclass(frozen=True, slots=True)
+class Contour:
+    """More of a body's shape than its six points; ``None`` where it cannot be read reliably."""
+
+    right: SideHeights | None = None
+    left: SideHeights | None = None
+    superior_depression_mm: float | None = None
+    """Greatest depth of the endplate below the line between its rims, in the three sagittal planes."""
+    inferior_depression_mm: float | None = None
+    posterior_bulge_mm: float | None = None
+    """How far the posterior wall stands out behind the line between its corners; usually it is hollow (negative)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ratios:
+    """Of body heights: measured, and what is expected of this level in this patient."""
+
+    wedge: float
+    """Anterior to posterior."""
+    biconcave: float
+    """Middle to posterior."""
+    crush: float | None
+    """Posterior to what the patient's other vertebrae suggest; ``None`` with fewer than two of them."""
+    expected_wedge: float
+    expected_biconcave: float
+
+
+@dataclass(frozen=True, slots=True)
 class Deformity:
     """A candidate for review, never a diagnosis (Genant 1993 grades: 20, 25, 40 % loss)."""
 
@@ -115,6 +152,8 @@ class Deformity:
     loss_percent: float
     genant_grade: Literal[0, 1, 2, 3]
     confidence: float
+    """That the loss is on the stated side of 20 %."""
+    ratios: Ratios | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -130,6 +169,7 @@ class Vertebra:
     heights: Heights | None
     """None where the body is incomplete or its endplates cannot be seen."""
     deformity: Deformity | None
+    contour: Contour | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -148,6 +188,20 @@ class Voi:
     exclusion_message: str | None = None
     noise_error_hu: float = 0.0
     """The part of ``standard_error_hu`` that is image noise."""
+    hu_median: float = float("nan")
+    """Of all that lies in the VOI, what is left out of the mean included; so are the next two."""
+    hu_trimmed_mean: float = float("nan")
+    """Of the middle 80 %."""
+    hu_quartiles: tuple[float, float] = (float("nan"), float("nan"))
+    dense_part: float = 0.0
+    """Of the VOI, left out of the mean as much denser than the rest: bone island, sclerosis."""
+    sparse_part: float = 0.0
+    """Likewise as much less dense: vessel, Schmorl's node, lysis, fat, gas."""
+
+    @property
+    def placement_error_hu(self) -> float:
+        """The part of ``standard_error_hu`` that is sensitivity to shifts of ±1 mm."""
+        return float(max(self.standard_error_hu**2 - self.noise_error_hu**2, 0.0) ** 0.5)
 
 
 RELIABLE_SLICE_MM = 3.0

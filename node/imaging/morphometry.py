@@ -13,9 +13,8 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
-from scipy.special import ndtr
 
-from node.domain.spine import LEVELS, Deformity, Heights, Vertebra
+from node.domain.spine import LEVELS, Deformity, Heights, Ratios, Vertebra
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,10 +56,21 @@ not hidden by the rims."""
 WEDGE_SD, CONCAVITY_SD, POSTERIOR_SD = 0.06, 0.05, 0.07
 """Of healthy vertebrae about the norm (0.06 to 0.08 and 0.03 in the sources) and of neighbours' heights."""
 GRADES = (0.20, 0.25, 0.40)
-CANDIDATE_FROM = 0.8
-"""A loss is called a candidate when it is at least this probable that 20 % or more is lost."""
+PREVALENCE = 0.08
+"""Of vertebrae with a deformity, before anything is measured. One older patient in five has a moderate or severe one
+(Williams: 19.8 %), often several, and mild ones are more frequent."""
+LOSSES = np.arange(0.12, 0.651, 0.01)
+"""Of deformed vertebrae, all taken as equally likely."""
+CANDIDATE_FROM = 0.5
+"""A loss of 20 % or more is a candidate when a deformity is at least this probable: docs/bodies_accuracy.md shows
+what other limits would find and what they would call wrongly."""
+SIDE_SPREAD = (0.06, 0.12, 0.06)
+"""Between the mid-sagittal plane and those beside it, as parts of the anterior, middle and posterior
+height: they count where the middle plane is not clear."""
 CRUSH_FROM = 0.15
 """From this loss on, the posterior height is no reference for the others."""
+OUTLIER_PART = 0.85
+"""A neighbour that suggests less than this part of what the median does is low itself, and left out."""
 NEIGHBOURS = 3
 """Levels up and down that a posterior height is compared with."""
 
@@ -78,23 +88,50 @@ def _measurable(vertebra: Vertebra) -> bool:
 
 
 def _deformity(vertebra: Vertebra, vertebrae: Sequence[Vertebra]) -> Deformity:
-    heights = _heights(vertebra)
+    heights = _steadied(vertebra)
     norm = NORMS[vertebra.level]
     others = [other for other in vertebrae if other is not vertebra and _measurable(other)]
     expected_posterior = _expected_posterior(vertebra.level, others)
     crush = 1.0 - heights.posterior_mm / expected_posterior if expected_posterior else 0.0
     reference = _reference(heights, expected_posterior, crush)
-    wedge = 1.0 - heights.anterior_mm / (reference * norm.wedge * _habit(others, _wedge_quotient))
+    expected_wedge = norm.wedge * _habit(others, _wedge_quotient)
+    wedge = 1.0 - heights.anterior_mm / (reference * expected_wedge)
     upright = max(0.5 * (heights.anterior_mm + reference), 0.5 * reference * (1.0 + 0.8 * norm.wedge))
-    hollow = 1.0 - heights.middle_mm / (upright * CONCAVITY_NORM * _habit(others, _concavity_quotient))
+    concavity = CONCAVITY_NORM * _habit(others, _concavity_quotient)
+    hollow = 1.0 - heights.middle_mm / (upright * concavity)
     anterior, middle, posterior = (error / reference for error in heights.standard_errors_mm)
-    return _graded(
+    found = _graded(
         (
-            _Loss("wedge", wedge, float(np.hypot(np.hypot(anterior, posterior), 0.5 * WEDGE_SD))),
-            _Loss("biconcave", hollow, float(np.hypot(np.hypot(middle, posterior), 0.5 * CONCAVITY_SD))),
-            _Loss("crush", crush, float(np.hypot(posterior, 0.5 * POSTERIOR_SD))),
+            _Loss("wedge", wedge, float(np.hypot(anterior, posterior)), WEDGE_SD),
+            _Loss("biconcave", hollow, float(np.hypot(middle, posterior)), CONCAVITY_SD),
+            _Loss("crush", crush, posterior, POSTERIOR_SD),
         )
     )
+    measured = _heights(vertebra)
+    ratios = Ratios(
+        measured.anterior_mm / measured.posterior_mm,
+        measured.middle_mm / measured.posterior_mm,
+        measured.posterior_mm / expected_posterior if expected_posterior else None,
+        expected_wedge,
+        0.5 * (1.0 + expected_wedge) * concavity,
+    )
+    return replace(found, ratios=ratios)
+
+
+def _steadied(vertebra: Vertebra) -> Heights:
+    """Heights of the mid-sagittal plane, helped by the planes beside it where an endplate is not clear."""
+    heights, contour = _heights(vertebra), vertebra.contour
+    planes = [side for side in (contour.right, contour.left) if side] if contour else []
+    lengths, errors = [], []
+    for n, own in enumerate((heights.anterior_mm, heights.middle_mm, heights.posterior_mm)):
+        values, weights = [own], [heights.standard_errors_mm[n] ** -2]
+        for side in planes:
+            values.append((side.anterior_mm, side.middle_mm, side.posterior_mm)[n])
+            weights.append(1.0 / (side.standard_errors_mm[n] ** 2 + (SIDE_SPREAD[n] * own) ** 2))
+        lengths.append(float(np.average(values, weights=weights)))
+        errors.append(float(np.sum(weights) ** -0.5))
+    steadied = (errors[0], errors[1], errors[2])
+    return Heights(lengths[0], lengths[1], lengths[2], heights.points_lps_mm, steadied)
 
 
 def _reference(heights: Heights, expected_mm: float | None, crush: float) -> float:
@@ -117,12 +154,22 @@ class _Loss:
     kind: Literal["wedge", "biconcave", "crush"]
     part: float
     error: float
-    """Standard error of the part: of the reading, and half the spread of healthy vertebrae about the norm."""
+    """Standard error of the reading."""
+    healthy_sd: float
 
     @property
     def probability(self) -> float:
-        """That the loss is 20 % or more."""
-        return float(ndtr((self.part - GRADES[0]) / self.error))
+        """That this is a deformity of 20 % or more and no healthy variant that was read so (Bayes' rule)."""
+        healthy = (1.0 - PREVALENCE) * _density(self.part, float(np.hypot(self.error, self.healthy_sd)))
+        deformed = PREVALENCE * np.array([_density(self.part - loss, self.error) for loss in LOSSES]) / len(LOSSES)
+        lower = GRADES[0] - 1e-9 > LOSSES
+        total = healthy + float(deformed.sum())
+        return float(deformed[~lower].sum()) / total if total > 0.0 else float(self.part >= GRADES[0])
+
+
+def _density(deviation: float, sd: float) -> float:
+    """Of a normal distribution."""
+    return float(np.exp(-0.5 * (deviation / sd) ** 2) / (sd * np.sqrt(2.0 * np.pi)))
 
 
 def _graded(losses: Sequence[_Loss]) -> Deformity:
@@ -130,10 +177,9 @@ def _graded(losses: Sequence[_Loss]) -> Deformity:
     worst = max(losses, key=lambda loss: loss.part)
     crush = next(loss for loss in losses if loss.kind == "crush")
     percent = round(100.0 * max(worst.part, 0.0), 1)
-    likely = max(loss.probability for loss in losses)
     grade = sum(worst.part >= limit for limit in GRADES)
     if grade == 0 or worst.probability < CANDIDATE_FROM:
-        return Deformity("none", percent, 0, 1.0 - likely)
+        return Deformity("none", percent, 0, 1.0 - max(loss.probability for loss in losses))
     kind = "crush" if crush.part >= GRADES[0] and crush.probability >= CANDIDATE_FROM else worst.kind
     graded: Literal[1, 2, 3] = 3 if grade == 3 else 2 if grade == 2 else 1
     return Deformity(kind, percent, graded, worst.probability)
@@ -148,7 +194,10 @@ def _expected_posterior(level: str, others: Sequence[Vertebra]) -> float | None:
         for other in near
         if abs(LEVELS.index(other.level) - here) <= NEIGHBOURS + 1
     ]
-    return float(np.median(suggestions)) if len(suggestions) >= 2 else None
+    if len(suggestions) < 2:
+        return None
+    usual = float(np.median(suggestions))
+    return float(np.median([one for one in suggestions if one >= OUTLIER_PART * usual]))
 
 
 def _habit(others: Sequence[Vertebra], quotient: Callable[[Vertebra], float]) -> float:

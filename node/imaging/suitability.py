@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import distance_transform_edt, label
 
+from node.domain.settings import SuitabilityLimits
 from node.domain.spine import Vertebra
 from node.domain.volume import OUTSIDE_FIELD_HU, Volume
 
@@ -26,10 +27,6 @@ OUTLIER_SIGMAS = 4.0
 MAX_OUTLIER_HU = 150.0
 SHORTH_SIGMAS = 1.349
 """Width of the middle half of a normal distribution."""
-DENSE_SHARE, SPARSE_SHARE = 0.33, 0.2
-"""Of the VOI: more than a bone island, and more than a vessel, takes up and can be left out."""
-FRACTURE_CONFIDENCE = 0.6
-"""Grade 1 is within the noise of readers (limits of agreement ±12.5 % of the height), so it must be likely."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -73,7 +70,7 @@ def robust_mean(values: Floats32, smooth: Floats32) -> Reading:
 
 
 def judge(
-    volume: Volume, vertebra: Vertebra, reading: Reading, volume_mm3: float, least_mm3: float
+    volume: Volume, vertebra: Vertebra, reading: Reading, volume_mm3: float, limits: SuitabilityLimits
 ) -> Unsuitable | None:
     """Return the first reason that stands against measuring this vertebra."""
     name = vertebra.level
@@ -84,21 +81,25 @@ def judge(
         if found:
             return found
     deformity = vertebra.deformity
-    if deformity and deformity.genant_grade >= 1 and deformity.confidence >= FRACTURE_CONFIDENCE:
+    if (
+        deformity
+        and deformity.genant_grade >= limits.fracture_grade
+        and deformity.confidence >= limits.fracture_confidence
+    ):
         return Unsuitable(
             "fracture",
             f"{name} has lost {deformity.loss_percent:.0f} % of its height ({deformity.type}): "
             "a compressed body reads too dense.",
         )
     for share, limit, kind in (
-        (reading.dense_share, DENSE_SHARE, "denser"),
-        (reading.sparse_share, SPARSE_SHARE, "less dense"),
+        (reading.dense_share, limits.dense_part, "denser"),
+        (reading.sparse_share, limits.sparse_part, "less dense"),
     ):
         if share > limit:
             return Unsuitable(
                 "lesion", f"{100.0 * share:.0f} % of the spongiosa of {name} is much {kind} than the rest."
             )
-    if volume_mm3 < least_mm3:
+    if volume_mm3 < limits.min_voi_mm3:
         return Unsuitable("incomplete", f"Only {volume_mm3:.0f} mm³ of spongiosa can be measured in {name}.")
     return None
 

@@ -7,16 +7,17 @@ a fine grid, so that thick slices and oblique vertebrae count with the right sha
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import distance_transform_edt, gaussian_filter, map_coordinates
 
-from node.domain.settings import VoiShape
+from node.domain.settings import SuitabilityLimits, VoiShape
 from node.domain.spine import Vertebra, Voi
 from node.domain.volume import Mask, Volume
-from node.imaging import suitability, voi_error
+from node.imaging import neighbours, suitability, voi_error
 from node.imaging.suitability import Reading
 from node.imaging.voi_error import SMOOTHING_MM
 
@@ -25,8 +26,9 @@ Floats32 = NDArray[np.float32]
 Bools = NDArray[np.bool_]
 
 GRID_MM = 0.75
-MIN_VOLUME_MM3 = 400.0
-"""A smaller VOI is not representative: a tenth of that of a lumbar vertebra."""
+USUAL_LIMITS = SuitabilityLimits()
+TRIM = 0.1
+"""Of the histogram, cut at either end for the trimmed mean."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -56,8 +58,24 @@ class _Cylinder:
         return np.asarray((across**2 + along**2 <= 1.0) & (np.abs(z - self.centre[2]) <= self.half_height))
 
 
+def measure(
+    volume: Volume,
+    vertebrae: Sequence[Vertebra],
+    shape: VoiShape,
+    limits: SuitabilityLimits,
+    known_noise: voi_error.NoiseReference | None = None,
+) -> dict[str, Voi]:
+    """Place and read the VOI of every complete vertebra, and compare them with one another."""
+    vois = {one.level: sample(volume, one, shape, known_noise, limits) for one in vertebrae if one.complete}
+    return neighbours.compared(vois, limits)
+
+
 def sample(
-    volume: Volume, vertebra: Vertebra, shape: VoiShape, known_noise: voi_error.NoiseReference | None = None
+    volume: Volume,
+    vertebra: Vertebra,
+    shape: VoiShape,
+    known_noise: voi_error.NoiseReference | None = None,
+    limits: SuitabilityLimits = USUAL_LIMITS,
 ) -> Voi:
     """Place the VOI in a vertebra and read it. ``known_noise`` is that of the rods, where there are any.
 
@@ -79,8 +97,11 @@ def sample(
         lambda moved: _reading(volume, moved, member).mean, vertebra.frame, points, reading.mean, noise
     )
     volume_mm3 = float(member.sum()) * GRID_MM**3
-    finding = suitability.judge(volume, vertebra, reading, volume_mm3, MIN_VOLUME_MM3)
+    finding = suitability.judge(volume, vertebra, reading, volume_mm3, limits)
     centre = points.mean(axis=0)
+    ordered = np.sort(_read(volume, points).astype(np.float64))
+    cut = round(TRIM * len(ordered))
+    lower, median, upper = np.quantile(ordered, (0.25, 0.5, 0.75))
     return Voi(
         mask=mask,
         centre_lps_mm=(float(centre[0]), float(centre[1]), float(centre[2])),
@@ -91,6 +112,11 @@ def sample(
         exclusion=finding.reason if finding else None,
         exclusion_message=finding.message if finding else None,
         noise_error_hu=noise,
+        hu_median=float(median),
+        hu_trimmed_mean=float(ordered[cut : len(ordered) - cut].mean()),
+        hu_quartiles=(float(lower), float(upper)),
+        dense_part=reading.dense_share,
+        sparse_part=reading.sparse_share,
     )
 
 

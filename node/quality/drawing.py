@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 from collections.abc import Sequence
 from datetime import date, timedelta
 from typing import Any
@@ -55,7 +56,15 @@ def svg(standing: Standing, settings: QualitySettings, panel_height_mm: float = 
         FigureCanvasSVG(_figure(standing, settings, panel_height_mm)).print_svg(
             out, metadata={"Date": None, "Creator": None}
         )
-    return out.getvalue()
+    return _renumbered(out.getvalue())
+
+
+def _renumbered(text: str) -> str:
+    """The same drawing with its clip paths numbered in order; their names come from addresses in memory."""
+    names = dict.fromkeys(re.findall(r'<clipPath id="(\w+)"', text))
+    for number, name in enumerate(names):
+        text = text.replace(name, f"clip-{number}")
+    return text
 
 
 def png(standing: Standing, settings: QualitySettings, dpi: int = 200) -> bytes:

@@ -15,7 +15,7 @@ read_back      a report as plain values; result: as JSON; pictures: as PNG
 from node.report.files import write
 from node.report.pictures import previews, render
 from node.report.priors import priors
-from node.report.read_back import SrSummary, summary
+from node.report.read_back import SrSummary, is_bone_density, summary
 from node.report.result import document, result
 from node.report.template import Template, load
 from node.report.typeset import font_problem
@@ -25,6 +25,7 @@ __all__ = [
     "Template",
     "document",
     "font_problem",
+    "is_bone_density",
     "load",
     "previews",
     "priors",

@@ -88,9 +88,8 @@ def _group(report: Report, vertebra: Vertebra, region: Region) -> ContentItem:
         items.number(numbers["height_middle"], heights.middle_mm),
         items.number(numbers["height_posterior"], heights.posterior_mm),
     ]
-    if vertebra.deformity is not None:
-        measurements.append(items.number(numbers["height_loss"], vertebra.deformity.loss_percent))
-    measurements.append(items.number(numbers["level_confidence"], vertebra.confidence))
+    if (loss := candidate_loss_percent(vertebra)) is not None:
+        measurements.append(items.number(numbers["height_loss"], loss))
     return items.group(
         tracking=report.say("tracking_body", level=level),
         tracking_uid=report.uids.uid("body", level),
@@ -104,6 +103,12 @@ def _group(report: Report, vertebra: Vertebra, region: Region) -> ContentItem:
         comment_name=template.concepts["comment"],
         planar=True,
     )
+
+
+def candidate_loss_percent(vertebra: Vertebra) -> float | None:
+    """Loss of a deformity to be looked at; of others none is stated, so that viewers have room for the level."""
+    deformity = vertebra.deformity
+    return None if deformity is None or deformity.type == "none" else deformity.loss_percent
 
 
 def _deformity(report: Report, deformity: Deformity | None) -> Iterator[ContentItem]:

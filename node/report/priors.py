@@ -51,7 +51,7 @@ def priors(paths: Iterable[Path], template: Path | None = None) -> tuple[PriorRe
 
 def _result(path: Path, dataset: Dataset, codes: Template) -> PriorResult | None:
     """The result of a bone-density report; ``None`` for a report of heights."""
-    if not _says_status(dataset, codes):
+    if not read_back.is_bone_density(path, codes):
         return None
     summary = read_back.summary(path, codes)
     if not summary.measured or summary.mean_vbmd_mg_cm3 is None:
@@ -68,15 +68,6 @@ def _result(path: Path, dataset: Dataset, codes: Template) -> PriorResult | None
         phantom=summary.phantom,
         asynchronous=asynchronous,
         kvp=_kvp(dataset),
-    )
-
-
-def _says_status(dataset: Dataset, codes: Template) -> bool:
-    wanted = codes.concepts["status"].key
-    return any(
-        (str(name[0].CodingSchemeDesignator), str(name[0].CodeValue)) == wanted
-        for item in walk(dataset)
-        if (name := item.get("ConceptNameCodeSequence"))
     )
 
 

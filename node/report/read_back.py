@@ -103,6 +103,13 @@ def summary(path: Path, template: Template | None = None) -> SrSummary:
     return _summary(dataset, study, groups, template)
 
 
+def is_bone_density(path: Path, template: Template | None = None) -> bool:
+    """Whether a report is that of bone density, measured or not; that of heights is not."""
+    template = template or load(shipped("sr_templates") / "bone_density.toml")
+    wanted = template.concepts["status"].key
+    return any(_key(item, "ConceptNameCodeSequence") == wanted for item in _walk(_read(path)))
+
+
 def levels(path: Path, template: Template | None = None) -> tuple[LevelSummary, ...]:
     """The vertebrae of any report of this node, that of heights too. Raises ``ReportInvalid`` when it is no report."""
     template = template or load(shipped("sr_templates") / "bone_density.toml")

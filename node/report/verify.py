@@ -16,6 +16,7 @@ from node.domain.spine import Reformat, Vertebra, Voi
 from node.errors import ReportInvalid
 from node.report import read_back
 from node.report.bone_density import Report
+from node.report.heights import candidate_loss_percent
 from node.report.identity import PATIENT_AND_STUDY, taken
 from node.report.outline import Raster
 from node.report.read_back import LevelSummary, SrSummary
@@ -55,7 +56,8 @@ def heights(path: Path, report: Report) -> None:
         if ours is None:
             problems.append(f"{vertebra.level} is missing")
             continue
-        pairs = _height_pairs(ours, vertebra) | {"confidence": (ours.confidence, vertebra.confidence)}
+        loss = candidate_loss_percent(vertebra)
+        pairs = _height_pairs(ours, vertebra) | {"height loss": (ours.height_loss_percent, loss)}
         problems += _differences(vertebra.level, pairs)
     _raise(path, problems)
 

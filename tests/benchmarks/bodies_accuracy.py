@@ -23,7 +23,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from node.domain.settings import VoiShape
+from node.domain.settings import SuitabilityLimits, VoiShape
 from node.domain.spine import SpineMap, Vertebra, Voi
 from node.errors import StudyRefused
 from node.imaging import body, voi
@@ -75,7 +75,7 @@ def measure(case: Case, seeds: SpineMap | None = None) -> tuple[list[Row], float
     start = time.process_time()
     found = seeds or locate(case.volume, body.separate(case.volume, case.patient_position))
     vertebrae = deformities(delineate(case.volume, found))
-    vois = {v.level: voi.sample(case.volume, v, VoiShape()) for v in vertebrae if v.complete}
+    vois = voi.measure(case.volume, vertebrae, VoiShape(), SuitabilityLimits())
     seconds = time.process_time() - start
     rows = []
     for known in case.vertebrae:

@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from node.domain.spine import Deformity, Frame, Heights, Vertebra
+from node.domain.spine import Contour, Deformity, Frame, Heights, SideHeights, Vertebra
 from node.domain.volume import Mask
 from node.imaging.morphometry import CONCAVITY_NORM, NORMS, deformities
 
@@ -84,7 +84,36 @@ def test_a_doubtful_loss_is_no_candidate_but_is_stated() -> None:
     found = among_normal(vertebra("T12", 0.79 * 0.93 * 25.6, 20.8, 25.6, 2.5))
     assert found.type == "none"
     assert found.loss_percent > 20.0
-    assert found.confidence < 0.6
+    assert found.confidence < 0.95
+
+
+def test_a_clear_wedge_of_twenty_two_percent_is_a_candidate() -> None:
+    found = among_normal(vertebra("L2", 0.78 * 0.95 * 27.7, 0.82 * 27.7, 27.7, 0.5))
+    assert (found.type, found.genant_grade) == ("wedge", 1)
+
+
+def test_a_corner_that_is_not_seen_is_read_beside_the_middle() -> None:
+    body = vertebra("L1", 10.0, 23.0, 27.0)
+    assert body.heights is not None
+    hidden = replace(body.heights, standard_errors_mm=(4.0, 0.5, 0.5))
+    side = SideHeights(25.1, 23.2, 27.0, (0.5, 0.5, 0.5))
+    found = among_normal(replace(body, heights=hidden, contour=Contour(side, side)))
+    assert found.type == "none"
+
+
+def test_ratios_are_stated_with_those_expected() -> None:
+    found = among_normal(vertebra("L1", 20.0, 22.0, 25.0)).ratios
+    assert found is not None
+    assert (found.wedge, found.biconcave) == (pytest.approx(0.8), pytest.approx(0.88))
+    assert found.crush == pytest.approx(25.0 / 27.0, abs=0.01)
+    assert found.expected_wedge == pytest.approx(0.93, abs=0.01)
+
+
+def test_two_low_neighbours_do_not_hide_a_crushed_body() -> None:
+    low = {"L1", "L2", "L3"}
+    column = [normal(level, 0.65 if level in low else 1.0) for level in COLUMN]
+    found = {one.level: one.deformity for one in deformities(column)}
+    assert {level for level, one in found.items() if one and one.type == "crush"} == low
 
 
 def test_one_fracture_does_not_make_its_neighbours_abnormal() -> None:

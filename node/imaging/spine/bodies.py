@@ -7,16 +7,15 @@ shape and never as thresholds.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import theilslopes
 
-from node.domain.spine import Heights, Point, SpineMap, Vertebra, VertebraSeed
+from node.domain.spine import SpineMap, Vertebra, VertebraSeed
 from node.domain.volume import OUTSIDE_FIELD_HU, Mask, Volume
 from node.imaging.spine.alignment import to_midline, waist_outline
 from node.imaging.spine.bodyframe import Pose
+from node.imaging.spine.bodyshape import BodyShape, read_heights
 from node.imaging.spine.endplate_planes import Plane, endplate_planes
 from node.imaging.spine.endplates import HeightMap, find_endplates
 from node.imaging.spine.implants import without_implants
@@ -24,31 +23,8 @@ from node.imaging.spine.walls import THETA, ZETA, Wall, find_walls, flared
 
 Floats = NDArray[np.float64]
 
-READING_ERROR_MM, UNCLEAR_ERROR_MM = 0.5, 4.0
-"""Standard error of a height between clear endplates in thin slices, and of the place of an endplate not seen."""
-SLICE_ERROR_PER_MM2 = 0.03
-"""Times the cube of the slice spacing: 0.2 mm at 2 mm, 0.8 mm at 3 mm, 3.8 mm at 5 mm (measured: 0.5, 1, 3 mm)."""
-UNSEEN_ERROR_MM = 4.0
-"""Above this median standard error endplates count as not seen, and there are no heights."""
 BEYOND_ENDPLATE_MM, BEYOND_WALL_MM = 1.0, 1.0
 """So much around a body must be in the scan before it counts as complete."""
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class BodyShape:
-    """The surfaces of one vertebral body in its own frame."""
-
-    pose: Pose
-    superior: HeightMap
-    inferior: HeightMap
-    wall: Wall
-
-    def contains(self, x: Floats, y: Floats, z: Floats) -> NDArray[np.bool_]:
-        """Whether local points lie in the body."""
-        top, bottom = self.superior.at(x, y), self.inferior.at(x, y)
-        zeta = (2.0 * z - top - bottom) / np.maximum(top - bottom, 1e-3)
-        inside = np.hypot(x, y) <= self.wall.at(np.arctan2(x, y), zeta)
-        return np.asarray(inside & (z <= top) & (z >= bottom))
 
 
 def delineate(volume: Volume, spine_map: SpineMap) -> tuple[Vertebra, ...]:
@@ -130,10 +106,8 @@ def _inside_rims(ends: list[tuple[HeightMap, HeightMap]], walls: list[Wall]) -> 
 def _vertebra(volume: Volume, seed: VertebraSeed, shape: BodyShape) -> Vertebra:
     body = _voxels(volume, shape)
     complete = seed.complete and body.voxels.size > 0 and _wholly_scanned(volume, shape)
-    heights = _heights(shape, volume.spacing_mm[0]) if complete else None
-    if heights is not None and np.median(heights.standard_errors_mm) > UNSEEN_ERROR_MM:
-        heights = None
-    return Vertebra(seed.level, seed.confidence, complete, _centred(shape).frame(), body, heights, None)
+    heights, contour = read_heights(shape, volume.spacing_mm[0]) if complete else (None, None)
+    return Vertebra(seed.level, seed.confidence, complete, _centred(shape).frame(), body, heights, None, contour)
 
 
 def _centred(shape: BodyShape) -> Pose:
@@ -185,39 +159,3 @@ def _voxels(volume: Volume, shape: BodyShape) -> Mask:
     trimmed = Mask.of(crop)
     origin = tuple(int(a + b) for a, b in zip(low, trimmed.origin_kji, strict=True))
     return Mask((origin[0], origin[1], origin[2]), trimmed.voxels)
-
-
-def _heights(shape: BodyShape, slice_mm: float) -> Heights:
-    """Six-point morphometry in the mid-sagittal plane.
-
-    The corners are read just inside the rims, each from the wall in its own half of the height (a wedged body's walls
-    lean); the middle over the body's centre, where the endplates are lowest. How clearly a corner shows is judged
-    a little farther in, where the wall does not blur it.
-    """
-    upper, lower = (_front_and_back(shape, ZETA * side > 0.3) for side in (1.0, -1.0))
-    points: list[Point] = []
-    lengths, errors = [], []
-    for part, seen_at in ((0.06, 0.16), (0.56, 0.56), (0.96, 0.83)):
-        ends, variance = [], READING_ERROR_MM**2 + (SLICE_ERROR_PER_MM2 * slice_mm**3) ** 2
-        for surface, (front, back) in ((shape.superior, upper), (shape.inferior, lower)):
-            y = front + part * (back - front)
-            near_x, near_y = np.meshgrid(np.linspace(-3.0, 3.0, 7), np.array([y - 0.75, y, y + 0.75]))
-            ends.append(np.array([0.0, y, float(np.mean(surface.at(near_x, near_y)))]))
-            clarity = float(np.mean(surface.clarity_at(near_x, near_y + (seen_at - part) * (back - front))))
-            variance += (UNCLEAR_ERROR_MM * (1.0 - clarity) ** 2) ** 2
-        lengths.append(float(np.linalg.norm(ends[0] - ends[1])))
-        errors.append(float(np.sqrt(variance)))
-        for end in ends:
-            left, posterior, superior = shape.pose.to_lps(end)
-            points.append((float(left), float(posterior), float(superior)))
-    six = (points[0], points[1], points[2], points[3], points[4], points[5])
-    return Heights(lengths[0], lengths[1], lengths[2], six, (errors[0], errors[1], errors[2]))
-
-
-def _front_and_back(shape: BodyShape, heights: NDArray[np.bool_]) -> tuple[float, float]:
-    """Mean y of the anterior and the posterior wall in the mid-sagittal plane, over some relative heights."""
-    reach = []
-    for theta in (np.pi, 0.0):
-        near = np.abs(np.angle(np.exp(1j * (THETA - theta)))) < np.deg2rad(11.0)
-        reach.append(float(np.median(shape.wall.radius[near][:, heights])))
-    return -reach[0], reach[1]
