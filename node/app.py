@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import os
 import signal
+import socket
 import threading
+import uuid
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from importlib import metadata
 from pathlib import Path
+from typing import Literal, Protocol
 
 from node import assurance, log, routing
+from node.admin import Watch
 from node.config import Config, Rule
 from node.delivery import Deliverer
 from node.dicom import geometry
@@ -21,7 +26,7 @@ from node.errors import ConfigError, Problem, StudyRefused
 from node.intake import Assembly, Plan, Receiver, Routes
 from node.ledger import Ledger
 from node.standing import Standing
-from node.workflow import Engine
+from node.workflow import Engine, Presence, exclusive
 
 _log = log.get(__name__)
 
@@ -52,6 +57,8 @@ def routes(config: Config, record: assurance.Records = assurance.no_record) -> R
         plan=lambda series, decision, job_id: Plan(
             job_for(series, decision, config, config.state / "jobs" / job_id, record),
             _rule(config, decision.rule).destinations,
+            _rule(config, decision.rule).priority,
+            config.delivery.shadow or _rule(config, decision.rule).shadow,
         ),
     )
 
@@ -110,46 +117,105 @@ def job_for(
     )
 
 
-class Node:
-    """A running node. Parts start from the inside out and stop from the outside in, so that nothing is dropped."""
+Role = Literal["receive", "work", "deliver", "admin"]
+ROLES: tuple[Role, ...] = ("receive", "work", "deliver", "admin")
+"""What a process may do: receive objects; decide about them and measure; deliver; watch, tidy up and answer HTTP."""
 
-    def __init__(self, config: Config) -> None:
+
+class Part(Protocol):
+    """Something that runs from ``start`` to ``stop``."""
+
+    def start(self) -> None:
+        """Begin."""
+
+    def stop(self) -> None:
+        """End."""
+
+
+class Node:
+    """A running node, or the part of one that its roles name.
+
+    Parts start from the inside out and stop from the outside in, so that nothing is dropped.
+    """
+
+    def __init__(self, config: Config, roles: Sequence[Role] = ROLES, function: str = "node.pipeline:run") -> None:
         self.config = config
+        self.roles = tuple(role for role in ROLES if role in roles)
         config.state.mkdir(parents=True, exist_ok=True)
         self.ledger = Ledger(config.database)
         self._routes = self._routed(config)
+        self._identify()
+        self.standing = Standing(config, self.ledger, self._apply)
         self.reminder = assurance.Reminder(self.ledger, config.quality)
-        self.deliverer = Deliverer(self.ledger, config.destinations, config.receiver.ae_title)
+        self.deliverer = Deliverer(
+            self.ledger,
+            config.destinations,
+            config.receiver.ae_title,
+            tls=config.receiver.tls,
+            owner=self.executor_id,
+        )
         self.engine = Engine(
             config.work,
             self.ledger,
             config.state / "workflow",
-            "node.pipeline:run",
+            function,
             on_finished=lambda _job: self._finished(),
+            executor_id=self.executor_id,
+            database=config.database if self.shared else None,
         )
         self.assembly = Assembly(self.ledger, config.assembly, lambda: self._routes, self.engine.start_job)
         self.receiver = Receiver(config.receiver, self.ledger)
-        self.standing = Standing(config, self.ledger, self._apply)
+        self.watch = Watch(self.ledger, config, self._door)
+        self.presence = Presence(
+            self.ledger, self.executor_id, self.host, self.roles, self._adopter() if self.shared else None
+        )
+
+    def _identify(self) -> None:
+        """On one host a name that stays; where many share a database one that nobody else ever has."""
+        self.shared = not self.config.database.startswith("sqlite")
+        self.host = socket.gethostname()[:48]
+        self.executor_id = f"{self.host}-{os.getpid()}-{uuid.uuid4().hex[:8]}" if self.shared else "node-1"
+        self._locks: list[int] = []
+
+    def _adopter(self) -> Callable[[str], int]:
+        """Jobs are resumed by who measures; the rest of what a dead process had is free as soon as it is gone."""
+        return self.engine.adopt if "work" in self.roles else lambda _executor: 0
+
+    def _parts(self) -> list[Part]:
+        """In the order of their start."""
+        of_role: dict[Role, list[Part]] = {
+            "work": [self.engine, self.assembly, self.reminder],
+            "deliver": [self.deliverer],
+            "receive": [self.receiver],
+            "admin": [self.watch],
+        }
+        chosen: list[Part] = [self.standing, self.presence]
+        for role in ("work", "deliver", "receive", "admin"):
+            chosen += of_role[role] if role in self.roles else []
+        return chosen
 
     def start(self) -> None:
         """Resume what was interrupted, then open the door."""
-        self.standing.start()
-        self.engine.start()
-        self.deliverer.start()
-        self.assembly.start()
-        self.receiver.start()
-        self.reminder.start()
-        _log.info("started", version=software_version(), config=str(self.config.file), digest=self.config.digest[:12])
+        if not self.shared:
+            self._locks = [exclusive(self.config.state / f"{role}.lock") for role in self.roles]
+        for part in self._parts():
+            part.start()
+        _log.info(
+            "started",
+            version=software_version(),
+            config=str(self.config.file),
+            digest=self.config.digest[:12],
+            roles=list(self.roles),
+            executor=self.executor_id,
+        )
 
     def stop(self) -> None:
         """Close the door, then let go of the work; what is under way is resumed at the next start."""
-        self.standing.stop()
-        self.reminder.stop()
-        self.receiver.stop()
-        self.assembly.stop()
-        self.deliverer.stop()
-        self.engine.stop()
+        for part in reversed(self._parts()):
+            part.stop()
         self.ledger.close()
+        for lock in self._locks:
+            os.close(lock)
         _log.info("stopped")
 
     def _apply(self, config: Config) -> None:
@@ -159,9 +225,13 @@ class Node:
         self._routes = self._routed(config)
         self.assembly.configure(config.assembly)
         self.receiver.configure(config.receiver)
+        self.watch.configure(config)
 
     def _routed(self, config: Config) -> Routes:
         return routes(config, lambda scanner: self.ledger.quality_record(scanner, patients=False))
+
+    def _door(self) -> Mapping[str, int]:
+        return self.receiver.totals if "receive" in self.roles else {}
 
     def _finished(self) -> None:
         """A job has been recorded: there may be something to deliver, or to warn of."""
@@ -169,13 +239,18 @@ class Node:
         self.reminder.look()
 
 
-def serve(config: Config, started: Callable[[Node], None] | None = None) -> None:
-    """Run a node until SIGTERM or SIGINT."""
+def serve(
+    config: Config,
+    started: Callable[[Node], None] | None = None,
+    roles: Sequence[Role] = ROLES,
+    function: str = "node.pipeline:run",
+) -> None:
+    """Run a node, or some roles of one, until SIGTERM or SIGINT."""
     done = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: done.set())
     require_engines(config)
-    node = Node(config)
+    node = Node(config, roles, function)
     node.start()
     try:
         if started is not None:

@@ -82,7 +82,11 @@ def deliveries(row: SeriesStatus) -> list[str]:
     lines = []
     for one in row.deliveries:
         line = f"{one.destination}: {one.stored} of {one.total} stored"
-        if one.last_error and one.stored < one.total:
+        line += f", {one.warned} with a warning" if one.warned else ""
+        line += f", {one.proven} found there" if one.proof == "proven" else ""
+        line += {"wanted": ", not confirmed yet", "unproven": ", not confirmed"}.get(one.proof or "", "")
+        line += {"held": "; kept back", "stranded": "; no longer configured"}.get(one.waits or "", "")
+        if one.last_error and (one.stored < one.total or one.proof in ("wanted", "unproven")):
             status = f" ({one.last_status:04X})" if one.last_status is not None else ""
             line += f"; last answer: {one.last_error}{status}"
         lines.append(line)

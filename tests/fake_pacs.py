@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
 from pydicom.dataset import Dataset
 from pydicom.uid import UID
-from pynetdicom import AE, AllStoragePresentationContexts, evt
+from pynetdicom import AE, AllStoragePresentationContexts, build_role, evt
 from pynetdicom.presentation import PresentationContext, build_context
 
+COMMITMENT = "1.2.840.10008.1.20.1"
 ABORT = -1
 """Instead of a status: break the association off before answering."""
 STORE_AND_ABORT = -2
@@ -61,6 +62,49 @@ class FakePacs:
     def stored_uids(self) -> list[str]:
         return [str(dataset.SOPInstanceUID) for dataset in self.stored]
 
+    forgets: set[str] = field(default_factory=set)
+    """SOP Instance UIDs that it accepted and does not hold."""
+    reports_to: tuple[str, int] | None = None
+    """AE title and port that storage commitment results go to; ``None``: over the association that asked."""
+
+    def _held(self) -> list[Dataset]:
+        return [dataset for dataset in self.stored if str(dataset.SOPInstanceUID) not in self.forgets]
+
+    def _on_find(self, event: evt.Event) -> Any:
+        for dataset in self._held():
+            if dataset.SeriesInstanceUID == event.identifier.SeriesInstanceUID:
+                answer = Dataset()
+                answer.QueryRetrieveLevel, answer.SOPInstanceUID = "IMAGE", dataset.SOPInstanceUID
+                yield 0xFF00, answer
+
+    def _on_action(self, event: evt.Event) -> tuple[int, None]:
+        threading.Thread(target=self._report, args=(event.assoc, event.action_information), daemon=True).start()
+        return 0x0000, None
+
+    def _report(self, association: Any, question: Dataset) -> None:
+        held = {str(dataset.SOPInstanceUID) for dataset in self._held()}
+        asked = list(question.ReferencedSOPSequence)
+        result = Dataset()
+        result.TransactionUID = question.TransactionUID
+        result.ReferencedSOPSequence = [one for one in asked if str(one.ReferencedSOPInstanceUID) in held]
+        failed = [one for one in asked if str(one.ReferencedSOPInstanceUID) not in held]
+        for one in failed:
+            one.FailureReason = 0x0112
+        if failed:
+            result.FailedSOPSequence = failed
+        time.sleep(0.2)
+        well_known = UID("1.2.840.10008.1.20.1.1")
+        if self.reports_to is None:
+            association.send_n_event_report(result, 2 if failed else 1, UID(COMMITMENT), well_known)
+            return
+        entity = AE(ae_title=self.ae_title)
+        entity.add_requested_context(UID(COMMITMENT))
+        title, port = self.reports_to
+        roles: Any = [build_role(UID(COMMITMENT), scp_role=True)]
+        link = entity.associate("127.0.0.1", port, ae_title=title, ext_neg=roles)
+        link.send_n_event_report(result, 2 if failed else 1, UID(COMMITMENT), well_known)
+        link.release()
+
     def wait_for(self, count: int, limit_s: float = 20.0) -> None:
         """Wait until so many objects are stored; fail the test when that does not happen."""
         deadline = time.monotonic() + limit_s
@@ -100,15 +144,23 @@ def fake_pacs(
     port: int = 0,
     delay_s: float = 0.0,
     reject: bool = False,
+    forgets: Collection[str] = (),
     contexts: Sequence[tuple[str, Sequence[str]]] | None = None,
 ) -> Iterator[FakePacs]:
     """Run a PACS; ``contexts`` (SOP class, transfer syntaxes) restricts what it accepts."""
-    pacs = FakePacs(ae_title, script, delay_s, reject)
+    pacs = FakePacs(ae_title, script, delay_s, reject, forgets=set(forgets))
     entity = AE(ae_title=ae_title)
     entity.require_called_aet = True
     entity.supported_contexts = _contexts(contexts)
     entity.add_supported_context("1.2.840.10008.1.1")
-    handlers: list[Any] = [(evt.EVT_C_STORE, pacs._on_store), (evt.EVT_REQUESTED, pacs._on_requested)]
+    entity.add_supported_context(UID("1.2.840.10008.5.1.4.1.2.2.1"))
+    entity.add_supported_context(UID(COMMITMENT))
+    handlers: list[Any] = [
+        (evt.EVT_C_STORE, pacs._on_store),
+        (evt.EVT_REQUESTED, pacs._on_requested),
+        (evt.EVT_C_FIND, pacs._on_find),
+        (evt.EVT_N_ACTION, pacs._on_action),
+    ]
     server = entity.start_server(("127.0.0.1", port), block=False, evt_handlers=handlers)
     assert server is not None
     pacs.port = int(server.server_address[1])

@@ -9,6 +9,7 @@ import typer
 from rich.table import Table
 
 from node import assurance, show
+from node.admin import alarms, machine
 from node.cli.console import ConfigOption, cli, ledger, out
 from node.config import load
 from node.ledger.states import State
@@ -26,6 +27,8 @@ def status(
     with ledger(settings) as opened:
         rows, counts = opened.status(limit, tuple(state or ())), opened.counts()
         quality = assurance.attention(opened, settings.quality)
+        told = [one.message for one in alarms.look(opened, settings.alarms, machine(opened, settings))]
+        told += [str(one) for one in opened.controls.all()]
     if as_json:
         out.print_json(data=[show.status_row(row) for row in rows])
         return
@@ -43,5 +46,5 @@ def status(
     out.print(
         "  ".join(f"{name.value} {number}" for name, number in counts.items() if number) or "Nothing has arrived yet."
     )
-    for sentence in quality:
+    for sentence in [*quality, *told]:
         out.print(sentence, style="red", markup=False)

@@ -39,7 +39,7 @@ def everything(
         _references(raw, names),
         _senders(tables["node"], arrays["senders"]),
         _tls(tables, arrays),
-        _destinations(tables["node"], arrays["destinations"]),
+        _destinations(tables["node"], tables["tls"], arrays["destinations"]),
         _limits(tables),
         _outputs(arrays),
         _images(tables["reformat"]),
@@ -153,8 +153,9 @@ def _tls(tables: Mapping[str, Any], arrays: Mapping[str, Rows]) -> Found:
             yield f"senders[{index}].tls_only", "the node does not listen for TLS.", "Give tls.port."
 
 
-def _destinations(node: Any, rows: Rows) -> Found:
+def _destinations(node: Any, tls: Any, rows: Rows) -> Found:
     for index, destination in rows:
+        yield from _address(f"destinations[{index}]", destination, tls)
         here = destination.host in ("localhost", "127.0.0.1", "::1", node.bind) and destination.port == node.port
         if here:
             yield f"destinations[{index}]", "this is the node itself.", "Give the PACS's host and port."
@@ -164,6 +165,23 @@ def _destinations(node: Any, rows: Rows) -> Found:
                 "is shorter than first_delay_s.",
                 "Delays grow from first_delay_s to max_delay_s.",
             )
+
+
+def _address(key: str, destination: Any, tls: Any) -> Found:
+    if destination.kind == "stow":
+        if destination.url is None:
+            yield f"{key}.url", "is missing.", "Give the root of the DICOMweb service."
+        if "commitment" in destination.proof:
+            yield f"{key}.proof", "DICOMweb has no storage commitment.", 'Use ["find"]: a QIDO-RS search.'
+        return
+    for name in ("ae_title", "host", "port"):
+        if not getattr(destination, name):
+            yield f"{key}.{name}", "is missing.", "Add it."
+    for name in ("url", "user", "password_variable"):
+        if getattr(destination, name) is not None:
+            yield f"{key}.{name}", "has no meaning for C-STORE.", 'Set kind = "stow", or remove it.'
+    if destination.tls and tls.certificate is None:
+        yield f"{key}.tls", "the node has no certificate.", "Give tls.certificate and tls.key."
 
 
 def _limits(tables: Mapping[str, Any]) -> Found:

@@ -21,10 +21,14 @@ from node.config.schema import ARRAYS, DEFAULT_STATE, TABLES
 from node.config.tables import Table, problems, suggestion
 from node.domain.phantom import PhantomModel
 from node.domain.settings import (
+    AdminSettings,
+    AlarmSettings,
     AssemblySettings,
+    AuditSettings,
     CalibrationLimits,
     CategoryLimits,
     ConfounderPolicies,
+    DeliverySettings,
     Destination,
     LevelLimits,
     MeasurementSettings,
@@ -35,6 +39,7 @@ from node.domain.settings import (
     ReceiverSettings,
     ReformatSettings,
     ReportSettings,
+    RetentionSettings,
     RetryPolicy,
     SegmenterSettings,
     Sender,
@@ -51,6 +56,7 @@ from node.resources import shipped
 FILE_VARIABLE = "VBMD_NODE_CONFIG"
 STATE_VARIABLE = "VBMD_NODE_STATE"
 DATABASE_VARIABLE = "VBMD_NODE_DATABASE"
+ADMIN_PORT_VARIABLE = "VBMD_NODE_ADMIN_PORT"
 SYSTEM_FILE = Path("/etc/vbmd-node/node.toml")
 
 
@@ -84,6 +90,12 @@ class Config:
     quality: QualitySettings
     qa_phantoms: tuple[str, ...]
     """Ids of the QA phantoms that a scan without a patient may show."""
+
+    delivery: DeliverySettings = field(default_factory=DeliverySettings)
+    admin: AdminSettings = field(default_factory=AdminSettings)
+    alarms: AlarmSettings = field(default_factory=AlarmSettings)
+    retention: RetentionSettings = field(default_factory=RetentionSettings)
+    audit: AuditSettings = field(default_factory=AuditSettings)
 
 
 def locate(path: Path | None = None, environment: Mapping[str, str] = os.environ) -> Path:
@@ -283,6 +295,11 @@ def _config(
         templates=templates,
         quality=QualitySettings(**{key: value for key, value in qa.items() if key != "phantoms"}),
         qa_phantoms=qa["phantoms"] or tuple(name for name, one in phantoms.items() if one.kind == "qa"),
+        delivery=DeliverySettings(**tables["delivery"].model_dump()),
+        admin=_admin(tables["admin"], environment),
+        alarms=AlarmSettings(**tables["alarms"].model_dump()),
+        retention=RetentionSettings(**tables["retention"].model_dump()),
+        audit=AuditSettings(**tables["audit"].model_dump()),
     )
 
 
@@ -291,6 +308,14 @@ def _tls(values: dict[str, Any], base: Path) -> TlsSettings | None:
         return None
     paths = {key: _path(values[key], base) if values[key] else None for key in ("certificate", "key", "authorities")}
     return TlsSettings(**(values | paths))
+
+
+def _admin(row: Table, environment: Mapping[str, str]) -> AdminSettings:
+    """A container has its health asked over HTTP without a line in a file."""
+    values, port = row.model_dump(), environment.get(ADMIN_PORT_VARIABLE, "")
+    if values["port"] is None and port.isdecimal() and 0 < int(port) < 65536:
+        values["port"] = int(port)
+    return AdminSettings(**values)
 
 
 def _destination(row: Table) -> Destination:

@@ -187,6 +187,8 @@ class Rule(Table):
     """Higher is measured sooner, and preferred when several rules want series of one study."""
     max_slice_thickness_mm: Annotated[float, Field(gt=0, le=5)] = 3.0
     """Of slice thickness and of slice spacing. Above 3 mm partial volume at the endplates grows; 5 mm is the limit."""
+    shadow: bool = False
+    """Measure and keep, send nothing until it is released: for a rule on trial."""
     allow_derived: bool = False
     """Whether derived axial images (averages, multiplanar reformats) may be measured."""
     asynchronous: bool = False

@@ -25,20 +25,26 @@ from node.config.tables import (
 )
 from node.domain.phantom import PhantomModel, RodModel
 from node.domain.settings import (
+    AdminSettings,
+    AlarmSettings,
     AssemblySettings,
+    AuditSettings,
     CalibrationLimits,
     CategoryLimits,
     ConfounderPolicies,
+    DeliverySettings,
     Destination,
     LevelLimits,
     OnnxModel,
     Output,
     PageSettings,
     PriorSettings,
+    Proof,
     QualitySettings,
     ReceiverSettings,
     ReformatSettings,
     ReportSettings,
+    RetentionSettings,
     RetryPolicy,
     SegmenterSettings,
     Sender,
@@ -66,6 +72,12 @@ def _host(value: str) -> str:
     if not value or any(character.isspace() or character in "/:@" for character in value.replace("::", "")):
         raise ValueError(f'"{value}" is not a host name or address (the port is a key of its own)')
     return value
+
+
+def _url(value: str) -> str:
+    if not value.startswith(("http://", "https://")) or "@" in value:
+        raise ValueError(f'"{value}" is not the root of a web service (https://host/dicom-web, without a password)')
+    return value.rstrip("/")
 
 
 def _bindable(value: str) -> str:
@@ -149,8 +161,44 @@ DESTINATION = table(
         calling_ae_title=AeTitle | None,
         outputs=Annotated[tuple[Output, ...], Field(strict=False)],
         timeout_s=Positive,
+        url=Annotated[str, AfterValidator(_url)] | None,
+        proof=Annotated[tuple[Proof, ...], Field(strict=False)],
+        proof_delay_s=NotNegative,
+        user=Text | None,
+        password_variable=Text | None,
     ),
     {"retry": (RETRY, RETRY())},
+)
+DELIVERY = table("delivery", fields_of(DeliverySettings))
+ADMIN = table("admin", fields_of(AdminSettings, port=Port | None, bind=Annotated[str, AfterValidator(_bindable)]))
+ALARMS = table(
+    "alarms",
+    fields_of(
+        AlarmSettings,
+        interval_s=Positive,
+        quiet_series=NotNegative,
+        quiet_least_h=NotNegative,
+        overdue_h=NotNegative,
+        disk_free_part=Fraction,
+        refused_part=Fraction,
+        refused_least=Annotated[int, Field(ge=1)],
+        clock_skew_s=NotNegative,
+        waiting_h=NotNegative,
+    ),
+)
+RETENTION = table(
+    "retention",
+    fields_of(
+        RetentionSettings,
+        inputs_days=NotNegative,
+        results_days=NotNegative,
+        history_days=NotNegative,
+        disk_used_part=Fraction,
+        interval_h=Positive,
+    ),
+)
+AUDIT = table(
+    "audit", fields_of(AuditSettings, host=Annotated[str, AfterValidator(_host)] | None, port=Port, source=Text)
 )
 MEASURE = table(
     "measure",
@@ -364,6 +412,11 @@ TABLES: dict[str, type[Table]] = {
     "page": PAGE,
     "priors": PRIORS,
     "report": REPORT,
+    "delivery": DELIVERY,
+    "admin": ADMIN,
+    "alarms": ALARMS,
+    "retention": RETENTION,
+    "audit": AUDIT,
 }
 """``[name]``: each may be left out."""
 ARRAYS: dict[str, type[Table]] = {

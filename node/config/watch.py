@@ -10,7 +10,7 @@ from pathlib import Path
 from node.config.load import Config, load
 from node.config.versions import fingerprint
 
-AT_RESTART = ("state", "database", "work")
+AT_RESTART = ("state", "database", "work", "admin", "audit")
 """Parts of a configuration that a running node cannot exchange."""
 RECEIVER_AT_RESTART = ("ae_title", "port", "bind", "spool", "tls", "network_timeout_s", "max_object_mb")
 

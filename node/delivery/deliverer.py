@@ -8,22 +8,27 @@ object twice is harmless (same UIDs), so no attempt needs to be exactly once.
 
 from __future__ import annotations
 
+import contextlib
 import random
 import threading
 import time
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 
 from node import log
+from node.delivery import proof, stow
 from node.delivery.retry import next_delay_s
 from node.delivery.scu import Answer, Carrier, Parcel, Unreachable, association
-from node.domain.settings import Destination
+from node.domain.settings import Destination, TlsSettings
 from node.ledger import Ledger, LedgerUnavailable
+from node.ledger.proofs import Holding
 from node.ledger.records import Attempt, OutgoingDelivery, Shipment
 from node.ledger.states import DeliveryState
 
 PATIENCE = 4
 """Refusals of an image after which the report that cites it goes without it."""
-_IDLE_S = 30.0
+_IDLE_S = 5.0
+"""Another process may have left something to deliver."""
 
 _log = log.get(__name__)
 
@@ -37,8 +42,13 @@ class Deliverer:
         destinations: Sequence[Destination],
         own_ae_title: str,
         jitter: Callable[[], float] = random.random,
+        *,
+        tls: TlsSettings | None = None,
+        owner: str = "node",
     ) -> None:
         self._ledger = ledger
+        self._tls = tls
+        self._owner = owner
         self._own_ae_title = own_ae_title
         self._jitter = jitter
         self._stopping = threading.Event()
@@ -49,6 +59,7 @@ class Deliverer:
     def start(self) -> None:
         """Begin to deliver."""
         self._started = True
+        self._strand()
         for name in self._lanes:
             self._open_lane(name)
 
@@ -60,8 +71,20 @@ class Deliverer:
         }
         for name in self._lanes.keys() - before.keys() if self._started else ():
             self._open_lane(name)
+        if self._started:
+            self._strand()
         for _, event in before.values():
             event.set()
+
+    def _strand(self) -> None:
+        """Say of what waits for a destination that is not configured (any more) that it does; take up what is again."""
+        try:
+            gone = self._ledger.operator.strand(list(self._lanes))
+        except LedgerUnavailable as error:
+            _log.error("delivery-postponed", destination="*", why=str(error))
+            return
+        for name, objects in gone.items():
+            _log.warning("destination-removed", destination=name, objects=objects)
 
     def _open_lane(self, name: str) -> None:
         thread = threading.Thread(target=self._serve, args=(name,), name=f"deliver-{name}", daemon=True)
@@ -74,6 +97,8 @@ class Deliverer:
         self.wake()
         for thread in self._threads:
             thread.join(timeout=10.0)
+        with contextlib.suppress(LedgerUnavailable):
+            self._ledger.release_shipments(self._owner)
 
     def wake(self) -> None:
         """Look now for what is due."""
@@ -83,14 +108,58 @@ class Deliverer:
     def deliver_due(self, destination: Destination) -> float | None:
         """Give a destination all that is due; return until when it is to be left alone, when it cannot be reached."""
         while not self._stopping.is_set():
-            shipment = self._ledger.due_shipment(destination.name)
+            shipment = self._ledger.due_shipment(destination.name, self._owner)
             if shipment is None:
-                return None
+                return self._prove_due(destination)
             with log.series_bound(shipment.series_key):
                 until = self._ship(destination, shipment)
             if until is not None:
                 return until
         return None
+
+    def _prove_due(self, destination: Destination) -> float | None:
+        """Ask a destination about all that it accepted and has not been asked about yet."""
+        while not self._stopping.is_set():
+            shipment = self._ledger.due_shipment(destination.name, self._owner, proof=True)
+            if shipment is None:
+                return None
+            with log.series_bound(shipment.series_key):
+                self._prove(destination, shipment)
+        return None
+
+    def _prove(self, destination: Destination, shipment: Shipment) -> None:
+        try:
+            holding = self._asked(destination, shipment)
+        except Unreachable as failure:
+            first = shipment.objects[0]
+            waited = self._ledger.now() - (first.stored_at or first.created_at)
+            delay = next_delay_s(destination.retry, first.proof_attempts + 1, waited, self._jitter())
+            again = None if delay is None else self._ledger.now() + delay
+            _log.warning("proof-outstanding", destination=destination.name, why=str(failure))
+            self._ledger.record_no_proof(shipment, str(failure), again)
+            return
+        again = self._ledger.now() + destination.retry.first_delay_s
+        self._ledger.record_proof(shipment, sorted(holding.held), sorted(holding.missing), again)
+        _log.info("proof", destination=destination.name, held=len(holding.held), missing=len(holding.missing))
+
+    def _asked(self, destination: Destination, shipment: Shipment) -> Holding:
+        """What every proof that is wanted agrees on."""
+        answers = []
+        for kind in destination.proof or ("find",):
+            if destination.kind == "stow":
+                answers.append(stow.find(destination, shipment, self._tls))
+            elif kind == "find":
+                answers.append(proof.find(destination, self._own_ae_title, shipment, self._tls))
+            else:
+                answers.append(proof.commitment(destination, self._own_ae_title, shipment, self._tls, self._ledger))
+        wanted = frozenset(item.sop_instance_uid for item in shipment.objects)
+        held = frozenset.intersection(wanted, *(answer.held for answer in answers))
+        return Holding(held, wanted - held)
+
+    def _carrier(self, destination: Destination, parcels: Sequence[Parcel]) -> AbstractContextManager[Carrier]:
+        if destination.kind == "stow":
+            return stow.service(destination, self._tls)
+        return association(destination, self._own_ae_title, parcels, self._tls)
 
     def _serve(self, name: str) -> None:
         """The outermost loop of one destination, as long as it is configured."""
@@ -115,12 +184,13 @@ class Deliverer:
     def _ship(self, destination: Destination, shipment: Shipment) -> float | None:
         """Send what is open of one job, images before the reports that cite them.
 
-        Returns until when the destination is to be left alone, when it cannot be reached.
+        Returns until when the destination is to be left alone, when it cannot be reached. Should the node stop in
+        between, the rest is due as it was.
         """
         waiting = list(shipment.objects)
         held_from: tuple[int, float] | None = None  # order and time: what comes later waits for a refused object
         try:
-            with association(destination, self._own_ae_title, [_parcel(item) for item in waiting]) as carrier:
+            with self._carrier(destination, [_parcel(item) for item in waiting]) as carrier:
                 while waiting and not self._stopping.is_set():
                     item = waiting[0]
                     if held_from is not None and item.order > held_from[0]:
@@ -154,7 +224,8 @@ class Deliverer:
     def _judged(self, destination: Destination, item: OutgoingDelivery, answer: Answer) -> Attempt:
         if answer.accepted:
             state = DeliveryState.STORED_WITH_WARNING if answer.warning else DeliveryState.STORED
-            return Attempt(state, answer.status, answer.comment, None)
+            prove_at = self._ledger.now() + destination.proof_delay_s if destination.proof else None
+            return Attempt(state, answer.status, answer.comment, None, prove_at)
         error = answer.comment or "the destination refused it"
         return self._failed(destination, item, DeliveryState.REFUSED, answer.status, error)
 

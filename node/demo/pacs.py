@@ -10,6 +10,7 @@ import subprocess
 import time
 import urllib.error
 import urllib.request
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol, cast
 
@@ -95,29 +96,30 @@ class OwnPacs:
 class Orthanc:
     """A real Orthanc in a process of its own."""
 
-    def __init__(self, program: str, folder: Path) -> None:
+    def __init__(
+        self, program: str, folder: Path, plugins: Sequence[str] = (), settings: Mapping[str, Any] | None = None
+    ) -> None:
+        """Start it. ``settings`` are put over its own: with those of an earlier one it goes on where that stopped."""
         self.name = "Orthanc"
-        self.port, self.http_port = free_port(), free_port()
         self._folder = folder
+        chosen = {
+            "Name": AE_TITLE,
+            "DicomAet": AE_TITLE,
+            "DicomPort": free_port(),
+            "HttpPort": free_port(),
+            "StorageDirectory": str(folder / "orthanc"),
+            "IndexDirectory": str(folder / "orthanc"),
+            "RemoteAccessAllowed": False,
+            "AuthenticationEnabled": False,
+            "DicomAlwaysAllowStore": True,
+            "DicomAlwaysAllowEcho": True,
+            "Plugins": list(plugins),
+        } | dict(settings or {})
+        self.settings: Mapping[str, Any] = chosen
+        self.port, self.http_port = chosen["DicomPort"], chosen["HttpPort"]
         configuration = folder / "orthanc.json"
-        configuration.write_text(
-            json.dumps(
-                {
-                    "Name": AE_TITLE,
-                    "DicomAet": AE_TITLE,
-                    "DicomPort": self.port,
-                    "HttpPort": self.http_port,
-                    "StorageDirectory": str(folder / "orthanc"),
-                    "IndexDirectory": str(folder / "orthanc"),
-                    "RemoteAccessAllowed": False,
-                    "AuthenticationEnabled": False,
-                    "DicomAlwaysAllowStore": True,
-                    "DicomAlwaysAllowEcho": True,
-                    "Plugins": [],
-                }
-            )
-        )
-        self._log = (folder / "orthanc.log").open("wb")
+        configuration.write_text(json.dumps(chosen))
+        self._log = (folder / "orthanc.log").open("ab")
         self._process = subprocess.Popen([program, str(configuration)], stdout=self._log, stderr=subprocess.STDOUT)
         self._wait_until_up()
 
@@ -151,6 +153,10 @@ class Orthanc:
             identifier: str(self._get(f"/instances/{identifier}/metadata?expand")["SopClassUid"])
             for identifier in self._get("/instances")
         }
+
+    def tags(self) -> list[Mapping[str, Any]]:
+        """Return the attributes of every instance, by keyword."""
+        return [self._get(f"/instances/{identifier}/simplified-tags") for identifier in self._get("/instances")]
 
     def reports(self) -> tuple[Path, ...]:
         """Fetch the structured reports over its REST interface."""

@@ -66,8 +66,10 @@ class MeasureJob:
     """Under which this scan's calibration is recorded; ``None`` where the series does not tell."""
 
 
-Kind = Literal["sagittal", "segmentation", "curved", "key-image", "summary", "summary-pdf", "heights", "sr"]
-"""What an object is; "sr" is the bone-density report."""
+Kind = Literal[
+    "sagittal", "segmentation", "curved", "key-image", "summary", "summary-pdf", "heights", "sr", "withdrawal"
+]
+"""What an object is; "sr" is the bone-density report, "withdrawal" a note that takes objects back."""
 
 
 @dataclass(frozen=True, slots=True)

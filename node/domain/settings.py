@@ -378,6 +378,10 @@ class AssemblySettings:
     sweep_interval_s: float = 5.0
 
 
+Proof = Literal["find", "commitment"]
+"""A C-FIND (with STOW-RS: a QIDO-RS search) that finds the object, or a storage commitment for it."""
+
+
 @dataclass(frozen=True, slots=True)
 class RetryPolicy:
     """Exponential back-off with jitter."""
@@ -391,18 +395,106 @@ class RetryPolicy:
 
 @dataclass(frozen=True, slots=True)
 class Destination:
-    """A PACS that results are stored to."""
+    """An archive that results are stored to."""
 
     name: str
-    ae_title: str
-    host: str
-    port: int
+    ae_title: str = ""
+    host: str = ""
+    port: int = 0
     calling_ae_title: str | None = None
     """``None``: the node's own."""
     outputs: tuple[Output, ...] = ()
     """What is sent there; empty: all that the rule makes."""
     timeout_s: float = 30.0
     retry: RetryPolicy = field(default_factory=RetryPolicy)
+    kind: Literal["dicom", "stow"] = "dicom"
+    """C-STORE, or DICOMweb STOW-RS at ``url``."""
+    url: str | None = None
+    """Root of the DICOMweb service."""
+    tls: bool = False
+    """DICOM over TLS, with the node's own certificate."""
+    tls_check_host: bool = True
+    """Whether the certificate must be made for ``host``."""
+    sr_fallback: bool = True
+    """Comprehensive 3D SR goes as Comprehensive SR where the former is not accepted."""
+    proof: tuple[Proof, ...] = ()
+    """What the archive is asked for before a series counts as delivered: all of these."""
+    proof_delay_s: float = 5.0
+    """How long after the last object it is asked: archives file what they accepted a moment later."""
+    user: str | None = None
+    password_variable: str | None = None
+    """Environment variable that holds the password for ``user``; without a user, a bearer token."""
+
+
+@dataclass(frozen=True, slots=True)
+class DeliverySettings:
+    """Sending as a whole."""
+
+    shadow: bool = False
+    """Measure and keep, send nothing until it is released."""
+
+
+@dataclass(frozen=True, slots=True)
+class AdminSettings:
+    """The HTTP endpoint: ``/health``, ``/ready`` and ``/metrics``."""
+
+    port: int | None = None
+    """``None``: there is none."""
+    bind: str = "127.0.0.1"
+
+
+@dataclass(frozen=True, slots=True)
+class AlarmSettings:
+    """When an operator is told. 0 switches an alarm off."""
+
+    interval_s: float = 30.0
+    """How often is looked."""
+    quiet_series: float = 8.0
+    """A scanner is quiet although so many series usually come in these hours of the week; by chance that happens less
+    than once in a thousand times."""
+    quiet_least_h: float = 4.0
+    """A pause shorter than this is never an alarm."""
+    overdue_h: float = 4.0
+    """An object that has waited for a destination for so long."""
+    disk_free_part: float = 0.15
+    """Less than this part of the disk is free."""
+    refused_part: float = 0.5
+    """So many of the last day's series could not be measured though a rule wanted them."""
+    refused_least: int = 10
+    """With fewer series than this in a day nothing is said of their rate."""
+    clock_skew_s: float = 5.0
+    """Between this machine and the database server, or a jump of this machine's clock."""
+    waiting_h: float = 2.0
+    """A series has waited to be measured for so long."""
+
+
+@dataclass(frozen=True, slots=True)
+class RetentionSettings:
+    """What is removed, and when; 0: never. What is not yet delivered is never touched."""
+
+    inputs_days: float = 30.0
+    """Received images, after the series has come to its end."""
+    results_days: float = 0.0
+    """Reports, pictures and result of a series, after its end."""
+    history_days: float = 0.0
+    """Rows and events of a series whose images and results are gone."""
+    disk_used_part: float = 0.85
+    """Above this part of the disk in use, the inputs of the longest-ended series go before their time."""
+    interval_h: float = 1.0
+    """How often is looked."""
+
+
+@dataclass(frozen=True, slots=True)
+class AuditSettings:
+    """Audit messages (DICOM PS3.15 annex A.5) by syslog (RFC 5424)."""
+
+    host: str | None = None
+    """``None``: none are sent."""
+    port: int = 514
+    transport: Literal["udp", "tcp", "tls"] = "udp"
+    """RFC 5426, or octet-counted by RFC 6587 and RFC 5425."""
+    source: str = "vbmd-node"
+    """Audit Source ID."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -31,6 +31,10 @@ class Plan:
 
     job: MeasureJob
     destinations: tuple[str, ...]
+    priority: int = 0
+    """Higher is measured sooner."""
+    shadow: bool = False
+    """Measured and kept, not sent."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,7 +140,7 @@ def _choice(record: SeriesRecord, decision: Decision, routes: Routes) -> Choice:
         return Choice(record, decision, None)
     identity = job_id(record.key, record.instance_set, decision.rule or "", routes.version)
     plan = routes.plan(record.series, decision, identity)
-    return Choice(record, decision, PlannedJob(identity, plan.job, plan.destinations))
+    return Choice(record, decision, PlannedJob(identity, plan.job, plan.destinations, plan.priority, plan.shadow))
 
 
 def _only_variants(record: SeriesRecord) -> Decision:

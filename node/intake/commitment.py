@@ -18,6 +18,7 @@ from pynetdicom.association import Association
 from pynetdicom.dimse_primitives import N_ACTION
 
 from node import log, tls
+from node.dicom.commitment import read_result
 from node.domain.settings import ReceiverSettings, Sender
 from node.errors import ConfigError
 from node.intake import part10
@@ -52,6 +53,7 @@ class Commitments:
     def __init__(self, settings: ReceiverSettings, ledger: Ledger) -> None:
         self._settings = settings
         self._book = ledger.commitments
+        self._proofs = ledger.proofs
         self._now = ledger.now
         self._open: queue.Queue[tuple[int, Association] | None] = queue.Queue()
         self._stopping = threading.Event()
@@ -95,6 +97,18 @@ class Commitments:
             return RESOURCE_LIMITATION
         self._open.put((number, event.assoc))
         return SUCCESS
+
+    def reported(self, event: evt.Event) -> int:
+        """Take an archive's N-EVENT-REPORT about what the node asked it; return its status."""
+        try:
+            result = read_result(event.event_information)
+            known = self._proofs.answer(result.transaction_uid, result.held, result.missing)
+        except LedgerUnavailable as error:
+            _log.warning("commitment-result-not-recorded", why=str(error))
+            return RESOURCE_LIMITATION
+        except Exception:  # noqa: BLE001 - whatever was sent: an argument that cannot be read is invalid
+            return INVALID_ARGUMENT
+        return SUCCESS if known else NO_SUCH_INSTANCE
 
     def _serve(self) -> None:
         """The outermost loop of answering."""

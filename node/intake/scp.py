@@ -7,6 +7,7 @@ wrong with one object is answered with a failure status, and the next object is 
 from __future__ import annotations
 
 import threading
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, cast
@@ -78,6 +79,8 @@ class Receiver:
         self._commitments = Commitments(settings, ledger)
         self._servers: list[ThreadedAssociationServer] = []
         self._tallies: dict[Association, Tally] = {}
+        self.totals: Counter[str] = Counter()
+        """Since the start: associations, rejected, and objects stored, repeated, failed."""
         self._lock = threading.Lock()
 
     @property
@@ -137,6 +140,7 @@ class Receiver:
             (evt.EVT_REQUESTED, self._on_requested, [secure]),
             (evt.EVT_C_STORE, self._on_store),
             (evt.EVT_N_ACTION, self._on_action),
+            (evt.EVT_N_EVENT_REPORT, self._on_report),
             *tuning.handlers(self._settings.network_timeout_s, int(self._settings.max_object_mb * 1e6), self._ended),
         ]
         address = (self._settings.bind, port)
@@ -166,7 +170,7 @@ class Receiver:
             for context in AllStoragePresentationContexts
         ]
         entity.add_supported_context(VERIFICATION, list(UNCOMPRESSED))
-        entity.add_supported_context(STORAGE_COMMITMENT, list(UNCOMPRESSED))
+        entity.add_supported_context(STORAGE_COMMITMENT, list(UNCOMPRESSED), scu_role=True, scp_role=True)
         return entity
 
     def _on_requested(self, event: evt.Event, secure: bool) -> None:
@@ -195,6 +199,7 @@ class Receiver:
 
     def _note(self, knock: Knock, rejection: Rejection, request: A_ASSOCIATE) -> None:
         """Log a rejection; a permanent one is remembered for the operator."""
+        self.totals["rejected"] += 1
         facts = {"ae_title": knock.calling_ae_title.strip(), "called": knock.called_ae_title.strip()}
         _log.warning(rejection.reason, **facts, host=knock.host, tls=knock.tls)
         if rejection.result != admission.UNKNOWN_SENDER.result:
@@ -211,6 +216,7 @@ class Receiver:
         with self._lock:
             tally = self._tallies.pop(association, None)
         if tally is not None:
+            self.totals.update(associations=1, stored=tally.stored, repeated=tally.repeated, failed=tally.failed)
             _log.info(
                 "association-ended",
                 sender=tally.ae_title,
@@ -227,3 +233,8 @@ class Receiver:
     def _on_action(self, event: evt.Event) -> tuple[int, None]:
         tally = self._tallies.get(event.assoc)
         return (NOT_AUTHORISED if tally is None else self._commitments.asked(event, tally)), None
+
+    def _on_report(self, event: evt.Event) -> tuple[int, None]:
+        """An archive tells what it holds: it must be listed among the senders, as anyone who calls."""
+        admitted = self._tallies.get(event.assoc) is not None
+        return (self._commitments.reported(event) if admitted else NOT_AUTHORISED), None

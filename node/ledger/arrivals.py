@@ -40,8 +40,10 @@ def known(connection: sa.Connection, sop_instance_uid: str, digest: str) -> bool
 def record(connection: sa.Connection, at: float, arrival: Arrival) -> Recorded:
     """Record one object: idempotent on SOP Instance UID and digest. Other bytes under a known UID become a variant."""
     header = arrival.header
+    _one_at_a_time(connection, header.study_instance_uid, header.sop_instance_uid)
     digests = set(connection.execute(_KNOWN, {"uid": header.sop_instance_uid}).scalars())
     if arrival.digest in digests:
+        _lies_here(connection, arrival)
         return Recorded.DUPLICATE
     variant = bool(digests)
     series = keys.series_key(header.study_instance_uid, header.series_instance_uid)
@@ -52,6 +54,26 @@ def record(connection: sa.Connection, at: float, arrival: Arrival) -> Recorded:
         history.note(connection, at, series, "variant-instance", sop_instance_uid=header.sop_instance_uid)
         return Recorded.VARIANT
     return Recorded.NEW
+
+
+def _lies_here(connection: sa.Connection, arrival: Arrival) -> None:
+    """What was removed when it had had its time has come once more."""
+    table = schema.instances
+    same = sa.and_(table.c.sop_instance_uid == arrival.header.sop_instance_uid, table.c.digest == arrival.digest)
+    connection.execute(table.update().where(same, table.c.path == "").values(path=str(arrival.path)))
+
+
+_LOCKS = sa.select(
+    sa.func.pg_advisory_xact_lock(sa.bindparam("study", type_=sa.BigInteger)),
+    sa.func.pg_advisory_xact_lock(sa.bindparam("object", type_=sa.BigInteger)),
+)
+
+
+def _one_at_a_time(connection: sa.Connection, study: str, sop_instance_uid: str) -> None:
+    """Several receivers may be given one study at once: PostgreSQL lets them queue. SQLite has one writer anyway."""
+    if connection.dialect.name == "postgresql":
+        names = {"study": study, "object": f"object {sop_instance_uid}"}
+        connection.execute(_LOCKS, {key: keys.advisory(name) for key, name in names.items()})
 
 
 def _touch_study(connection: sa.Connection, at: float, uid: str, patient_key: str | None) -> None:
@@ -129,4 +151,7 @@ def _row(at: float, series: str, arrival: Arrival, *, variant: bool) -> dict[str
 
 
 def _short(text: str | None, length: int) -> str | None:
-    return None if text is None else text[:length]
+    """PostgreSQL's text has no NUL, and no half of a surrogate pair can be encoded."""
+    if text is None:
+        return None
+    return text.replace("\0", "").encode("utf-8", "replace").decode("utf-8")[:length]

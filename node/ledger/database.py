@@ -23,7 +23,7 @@ class Database:
     """Short transactions. Writers of one process queue on a lock, since SQLite makes waiting writers sleep."""
 
     def __init__(self, url: str) -> None:
-        self._engine = sa.create_engine(url)
+        self._engine = sa.create_engine(driver_url(url), **_options(url))
         self._sqlite = self._engine.dialect.name == "sqlite"
         if self._sqlite:
             sa.event.listen(self._engine, "connect", _on_connect)
@@ -57,6 +57,25 @@ class Database:
     def close(self) -> None:
         """Close every connection."""
         self._engine.dispose()
+
+
+def driver_url(url: str) -> str:
+    """Return a URL whose driver is psycopg where it is PostgreSQL's, however it was written."""
+    scheme, separator, rest = url.partition("://")
+    return f"postgresql+psycopg://{rest}" if separator and scheme in ("postgresql", "postgres") else url
+
+
+def _options(url: str) -> dict[str, Any]:
+    """A server that went away must not be waited for without end, nor its dead connections be used."""
+    if url.startswith("sqlite"):
+        return {}
+    keep_alive = {"keepalives_idle": 10, "keepalives_interval": 5, "keepalives_count": 3}
+    return {
+        "pool_pre_ping": True,
+        "pool_size": 10,
+        "max_overflow": 30,
+        "connect_args": {"connect_timeout": 5} | keep_alive,
+    }
 
 
 def sqlite_url(path: Path) -> str:

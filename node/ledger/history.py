@@ -30,7 +30,9 @@ def move(
     """
     table = schema.series
     row = connection.execute(
-        sa.select(table.c.state, table.c.reason, table.c.message).where(table.c.series_key == series_key)
+        sa.select(table.c.state, table.c.reason, table.c.message)
+        .where(table.c.series_key == series_key)
+        .with_for_update()
     ).one()
     origin = State(row.state)
     if origin is target and (row.reason, row.message) == (reason, message) and not columns:

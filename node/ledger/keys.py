@@ -26,6 +26,11 @@ def job_id(series_key: str, instance_set: str, rule: str, config_version: str) -
     return f"{series_key}-{_digest(instance_set, rule, config_version)[:16]}"
 
 
+def advisory(name: str) -> int:
+    """Return a 64-bit signed number that stands for a name, for PostgreSQL's advisory locks."""
+    return int.from_bytes(hashlib.sha256(name.encode("utf-8", "surrogateescape")).digest()[:8], "big", signed=True)
+
+
 def _digest(*parts: str) -> str:
     sha = hashlib.sha256()
     for part in parts:

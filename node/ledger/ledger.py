@@ -8,16 +8,23 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
 from node.domain.job import MeasureJob, MeasureOutcome
 from node.domain.quality import CrossCalibration, QualityRecord, ScanRecord
 from node.ledger import arrivals, jobs, quality, shipments, status, studies
+from node.ledger.ageing import AgeingBook
 from node.ledger.commitments import CommitmentBook
 from node.ledger.configs import ConfigBook
+from node.ledger.controls import ControlBook
 from node.ledger.database import Database
 from node.ledger.decisions import DecisionBook
+from node.ledger.executors import ExecutorBook
+from node.ledger.figures import FigureBook
 from node.ledger.lineage import LineageBook
+from node.ledger.operator import OperatorBook
+from node.ledger.proofs import ProofBook
 from node.ledger.quality import NewResolution
 from node.ledger.records import (
     Arrival,
@@ -33,6 +40,9 @@ from node.ledger.records import (
 from node.ledger.senders import SenderBook
 from node.ledger.states import State
 
+_TRIES = 5
+"""To take a shipment that other processes want as well; then it is looked for again later."""
+
 
 class Ledger:
     """One database, opened. Safe to be used by several threads."""
@@ -45,6 +55,12 @@ class Ledger:
         self.configs = ConfigBook(self._database, clock)
         self.decisions = DecisionBook(self._database)
         self.lineage = LineageBook(self._database)
+        self.controls = ControlBook(self._database, clock)
+        self.operator = OperatorBook(self._database, clock)
+        self.executors = ExecutorBook(self._database)
+        self.proofs = ProofBook(self._database, clock)
+        self.ageing = AgeingBook(self._database, clock)
+        self.figures = FigureBook(self._database, clock)
 
     def close(self) -> None:
         """Close the database."""
@@ -86,9 +102,19 @@ class Ledger:
     # Measurements
 
     def unfinished_jobs(self) -> list[str]:
-        """Return the jobs that are planned or running, oldest first."""
+        """Return the jobs that are planned or running and may be worked on now, the most urgent first."""
         with self._database.read() as connection:
             return jobs.unfinished(connection)
+
+    def turn(self, job_id: str) -> tuple[int, int]:
+        """Return which handing over of a job this is, and how urgent it is."""
+        with self._database.read() as connection:
+            return jobs.turn(connection, job_id)
+
+    def put_back(self, job_id: str, turn: int) -> None:
+        """Have a job handed over as another turn, when its workflow ended and it did not."""
+        with self._database.write() as connection:
+            jobs.put_back(connection, job_id, turn)
 
     def begin_job(self, job_id: str) -> JobRecord | None:
         """Mark a job as started; ``None`` when there is nothing (any more) to be done."""
@@ -100,22 +126,42 @@ class Ledger:
         with self._database.read() as connection:
             return jobs.load(connection, job_id)
 
-    def finish_job(self, job_id: str, outcome: MeasureOutcome, result: Any) -> None:
-        """Record what a measurement ended in, with its result JSON, and start its deliveries."""
-        with self._database.write() as connection:
-            jobs.finish(connection, self.now(), job_id, outcome, result)
+    def finish_job(self, job_id: str, outcome: MeasureOutcome, result: Any, start: int | None = None) -> None:
+        """Record what a measurement ended in, with its result JSON, and start its deliveries.
 
-    def fail_job(self, job_id: str, reason: str, message: str) -> None:
+        ``start``: that of ``JobRecord``; the outcome of another one than the last is void.
+        """
+        with self._database.write() as connection:
+            jobs.finish(connection, self.now(), job_id, outcome, result, start)
+
+    def fail_job(self, job_id: str, reason: str, message: str, start: int | None = None) -> None:
         """Record that a measurement could not be done: its series is refused."""
         with self._database.write() as connection:
-            jobs.fail(connection, self.now(), job_id, reason, message)
+            jobs.fail(connection, self.now(), job_id, reason, message, start)
 
     # Deliveries
 
-    def due_shipment(self, destination: str) -> Shipment | None:
-        """Return what is due at a destination."""
-        with self._database.read() as connection:
-            return shipments.due(connection, destination, self.now())
+    def due_shipment(self, destination: str, owner: str = "node", *, proof: bool = False) -> Shipment | None:
+        """Take what is due at a destination: to be sent there, or with ``proof`` to be asked about there.
+
+        Nobody else gets it while ``owner`` lives and until it is recorded or released.
+        """
+        find = shipments.due_proof if proof else shipments.due
+        for _ in range(_TRIES):
+            with self._database.read() as connection:
+                job_id = find(connection, destination, self.now(), owner)
+            if job_id is None:
+                return None
+            with self._database.write() as connection:
+                shipment = shipments.take(connection, destination, job_id, owner, proof=proof)
+            if shipment is not None:
+                return shipment
+        return None
+
+    def release_shipments(self, owner: str = "node") -> None:
+        """Give back what was taken and not recorded."""
+        with self._database.write() as connection:
+            shipments.release(connection, owner)
 
     def next_due(self, destination: str) -> float | None:
         """Return when something is due at a destination next."""
@@ -132,6 +178,16 @@ class Ledger:
         with self._database.write() as connection:
             shipments.postpone(connection, shipment, sop_instance_uid, until)
 
+    def record_proof(self, shipment: Shipment, proven: Sequence[str], absent: Sequence[str], again: float) -> None:
+        """Record which objects a destination says it holds; those it does not hold are sent again at ``again``."""
+        with self._database.write() as connection:
+            shipments.record_proof(connection, self.now(), shipment, proven, absent, again)
+
+    def record_no_proof(self, shipment: Shipment, why: str, again: float | None) -> None:
+        """Record that a destination could not be asked what it holds; ``None``: it is given up."""
+        with self._database.write() as connection:
+            shipments.record_no_proof(connection, self.now(), shipment, why, again)
+
     # Looking
 
     def status(self, limit: int | None = None, states: tuple[State, ...] = ()) -> list[SeriesStatus]:
@@ -143,6 +199,11 @@ class Ledger:
         """Return how many series are in each state."""
         with self._database.read() as connection:
             return status.counts(connection)
+
+    def stored_at(self, series_key: str) -> dict[str, Path]:
+        """Return where the objects of a series lie, by SOP Instance UID; those that were removed are left out."""
+        with self._database.read() as connection:
+            return status.stored_at(connection, series_key)
 
     def events(self, series_key: str | None = None) -> list[Event]:
         """Return the history, of one series or of the node."""

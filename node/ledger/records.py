@@ -65,6 +65,10 @@ class PlannedJob:
     job_id: str
     job: MeasureJob
     destinations: tuple[str, ...]
+    priority: int = 0
+    """Higher is measured sooner."""
+    shadow: bool = False
+    """Measured and kept; nothing is sent until it is released."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +88,9 @@ class JobRecord:
     series_key: str
     state: JobState
     starts: int
-    """How often it has been started, this time included."""
+    """How often it has been started since it was planned, this time included."""
+    start: int
+    """Which start this is, among all there will be: the outcome has to name it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +106,10 @@ class OutgoingDelivery:
     refusals: int
     created_at: float
     next_attempt_at: float
+    series_instance_uid: str | None = None
+    """Of the object itself."""
+    stored_at: float | None = None
+    proof_attempts: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +120,7 @@ class Shipment:
     series_key: str
     destination: str
     objects: tuple[OutgoingDelivery, ...]
+    study_instance_uid: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,6 +133,8 @@ class Attempt:
     error: str | None
     next_attempt_at: float | None
     """``None``: no further attempt."""
+    prove_at: float | None = None
+    """When the destination is to be asked whether it holds what it accepted; ``None``: never."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,6 +147,14 @@ class DestinationStatus:
     last_status: int | None
     last_error: str | None
     next_attempt_at: float | None
+    warned: int = 0
+    """Of those stored, how many with a warning status."""
+    proven: int = 0
+    """Of those stored, how many the destination confirmed later."""
+    proof: str | None = None
+    """``wanted`` while it is outstanding, ``unproven`` when it was given up, ``proven``; ``None``: not asked for."""
+    waits: str | None = None
+    """Why nothing is being sent there: ``held``, ``stranded`` (no longer configured); ``None``: it is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,6 +180,8 @@ class SeriesStatus:
     """Objects that came under a known SOP Instance UID with other bytes: kept beside, not measured."""
     replaces: str | None = None
     """The job whose report the current one replaces."""
+    held: str | None = None
+    """Who keeps its results back, and why."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -47,6 +47,10 @@ series = sa.Table(
     sa.Column("rule", sa.String(128)),
     sa.Column("job_id", sa.String(64)),  # the current one
     sa.Column("variants", sa.Integer, nullable=False, server_default="0"),  # other bytes under known UIDs, kept beside
+    sa.Column("held_at", sa.Float),  # an operator keeps its results back
+    sa.Column("held_by", sa.String(64)),
+    sa.Column("held_why", sa.Text),
+    sa.Column("reconsider", sa.Boolean, nullable=False, server_default=sa.false()),  # decide anew, though it is done
     sa.Index("series_by_arrival", "last_received_at"),
 )
 
@@ -103,6 +107,10 @@ jobs = sa.Table(
     sa.Column("refusal_message", sa.Text),
     sa.Column("result", sa.JSON),  # one entry of ``results`` of the documented JSON
     sa.Column("previews", sa.JSON),
+    sa.Column("priority", sa.Integer, nullable=False, server_default="0"),  # higher first
+    sa.Column("shadow", sa.Boolean, nullable=False, server_default=sa.false()),  # measured, kept, not sent
+    sa.Column("kept", sa.Boolean),  # False: its files were removed; NULL: they are there
+    sa.Column("turn", sa.Integer, nullable=False, server_default="0"),  # one higher when it is to be handed over again
 )
 
 outputs = sa.Table(
@@ -131,6 +139,10 @@ deliveries = sa.Table(
     sa.Column("last_attempt_at", sa.Float),
     sa.Column("last_status", sa.Integer),  # DIMSE status of the last answer
     sa.Column("last_error", sa.Text),
+    sa.Column("lease_owner", sa.String(96)),  # the process that is sending it
+    sa.Column("stored_at", sa.Float),
+    sa.Column("proof", sa.String(16)),  # ProofState; NULL: none is asked for
+    sa.Column("proof_attempts", sa.Integer, nullable=False, server_default="0"),
     sa.ForeignKeyConstraint(["job_id", "sop_instance_uid"], ["outputs.job_id", "outputs.sop_instance_uid"]),
     sa.Index("deliveries_due", "destination", "state", "next_attempt_at"),
 )

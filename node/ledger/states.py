@@ -29,6 +29,10 @@ class State(StrEnum):
     """Every object was accepted by every destination."""
     FAILED = "failed"
     """A destination did not accept an object within the time allowed."""
+    HELD = "held"
+    """Measured, and kept back: by an operator, in shadow mode, or because a destination is no longer configured."""
+    WITHDRAWN = "withdrawn"
+    """Its report was taken back; destinations that have it are told so."""
 
 
 _S = State
@@ -36,14 +40,17 @@ TRANSITIONS: dict[State, frozenset[State]] = {
     _S.RECEIVING: frozenset({_S.READY, _S.IGNORED, _S.REFUSED}),
     _S.READY: frozenset({_S.MEASURING, _S.IGNORED, _S.REFUSED, _S.RECEIVING}),
     _S.IGNORED: frozenset({_S.READY, _S.REFUSED, _S.RECEIVING}),
-    _S.MEASURING: frozenset({_S.MEASURED, _S.REFUSED, _S.RECEIVING}),
-    _S.MEASURED: frozenset({_S.DELIVERING, _S.RECEIVING}),
-    _S.REFUSED: frozenset({_S.READY, _S.IGNORED, _S.DELIVERING, _S.RECEIVING}),
-    _S.DELIVERING: frozenset({_S.DELIVERED, _S.FAILED, _S.RECEIVING}),
-    _S.DELIVERED: frozenset({_S.RECEIVING}),
-    _S.FAILED: frozenset({_S.DELIVERING, _S.RECEIVING}),
+    _S.MEASURING: frozenset({_S.MEASURED, _S.REFUSED, _S.READY, _S.RECEIVING}),
+    _S.MEASURED: frozenset({_S.DELIVERING, _S.HELD, _S.WITHDRAWN, _S.READY, _S.IGNORED, _S.REFUSED, _S.RECEIVING}),
+    _S.REFUSED: frozenset({_S.READY, _S.IGNORED, _S.DELIVERING, _S.HELD, _S.WITHDRAWN, _S.RECEIVING}),
+    _S.DELIVERING: frozenset({_S.DELIVERED, _S.FAILED, _S.HELD, _S.MEASURED, _S.WITHDRAWN, _S.RECEIVING}),
+    _S.DELIVERED: frozenset({_S.WITHDRAWN, _S.RECEIVING}),
+    _S.FAILED: frozenset({_S.DELIVERING, _S.HELD, _S.WITHDRAWN, _S.RECEIVING}),
+    _S.HELD: frozenset({_S.DELIVERING, _S.DELIVERED, _S.FAILED, _S.MEASURED, _S.WITHDRAWN, _S.RECEIVING}),
+    _S.WITHDRAWN: frozenset({_S.RECEIVING}),
 }
-"""Late instances lead back to ``receiving`` from everywhere; a refusal may itself be delivered as a report."""
+"""Late instances lead back to ``receiving`` from everywhere; a refusal may itself be delivered as a report; an operator
+may have decided anew what was measured or refused and is not on its way."""
 
 
 class ForbiddenTransition(NodeError):
@@ -69,6 +76,8 @@ class JobState(StrEnum):
     REFUSED = "refused"
     SUPERSEDED = "superseded"
     """Another set of instances, or another decision, took its place before it was done."""
+    WITHDRAWN = "withdrawn"
+    """Its report was taken back."""
 
 
 class DeliveryState(StrEnum):
@@ -83,8 +92,23 @@ class DeliveryState(StrEnum):
     FAILED = "failed"
     """Given up after the time allowed."""
     CANCELLED = "cancelled"
-    """A newer decision about the series made it obsolete before it was sent."""
+    """A newer decision about the series, or an operator, made it obsolete before it was sent."""
+    HELD = "held"
+    """Kept back until it is released."""
+    STRANDED = "stranded"
+    """Its destination is no longer configured."""
+
+
+class ProofState(StrEnum):
+    """Whether the destination confirmed later that it holds what it accepted."""
+
+    WANTED = "wanted"
+    PROVEN = "proven"
+    UNPROVEN = "unproven"
+    """It could not be asked within the time allowed."""
 
 
 OPEN_DELIVERIES = (DeliveryState.PENDING, DeliveryState.REFUSED)
 ACCEPTED_DELIVERIES = (DeliveryState.STORED, DeliveryState.STORED_WITH_WARNING)
+WAITING_DELIVERIES = (*OPEN_DELIVERIES, DeliveryState.HELD, DeliveryState.STRANDED)
+"""Not accepted, and not given up."""

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from pathlib import Path
 from typing import Any
 
 import sqlalchemy as sa
 
 from node.ledger import schema
 from node.ledger.records import DestinationStatus, Event, SeriesStatus
-from node.ledger.states import ACCEPTED_DELIVERIES, OPEN_DELIVERIES, State
+from node.ledger.states import ACCEPTED_DELIVERIES, OPEN_DELIVERIES, DeliveryState, ProofState, State
 
 _ACCEPTED = {state.value for state in ACCEPTED_DELIVERIES}
 _OPEN = {state.value for state in OPEN_DELIVERIES}
@@ -38,6 +39,15 @@ def counts(connection: sa.Connection) -> dict[State, int]:
     query = sa.select(table.c.state, sa.func.count()).group_by(table.c.state)
     found = {State(state): number for state, number in connection.execute(query)}
     return {state: found.get(state, 0) for state in State}
+
+
+def stored_at(connection: sa.Connection, series_key: str) -> dict[str, Path]:
+    """Return where the objects of a series lie, by SOP Instance UID."""
+    table = schema.instances
+    query = sa.select(table.c.sop_instance_uid, table.c.path).where(
+        table.c.series_key == series_key, sa.not_(table.c.variant), table.c.path != ""
+    )
+    return {str(uid): Path(path) for uid, path in connection.execute(query)}
 
 
 def events(connection: sa.Connection, series_key: str | None) -> list[Event]:
@@ -79,15 +89,26 @@ def _deliveries(connection: sa.Connection, job_ids: list[str]) -> dict[str, tupl
 
 def _destination(destination: str, entries: list[Any]) -> DestinationStatus:
     waiting = [entry for entry in entries if entry.state not in _ACCEPTED]
-    latest = max(waiting, key=lambda entry: entry.last_attempt_at or 0.0, default=None)
+    open_ones = [entry for entry in entries if entry.state in _OPEN or entry.proof == ProofState.WANTED]
+    unsure = [entry for entry in entries if entry.proof in (ProofState.WANTED, ProofState.UNPROVEN)]
+    latest = max(waiting or unsure, key=lambda entry: entry.last_attempt_at or 0.0, default=None)
+    states, proofs = {entry.state for entry in entries}, {entry.proof for entry in entries}
     return DestinationStatus(
         destination=destination,
         stored=len(entries) - len(waiting),
         total=len(entries),
         last_status=latest.last_status if latest else None,
         last_error=latest.last_error if latest else None,
-        next_attempt_at=min((entry.next_attempt_at for entry in waiting if entry.state in _OPEN), default=None),
+        next_attempt_at=min((entry.next_attempt_at for entry in open_ones), default=None),
+        warned=sum(entry.state == DeliveryState.STORED_WITH_WARNING for entry in entries),
+        proven=sum(entry.proof == ProofState.PROVEN for entry in entries),
+        proof=next((one.value for one in _PROOFS if one in proofs), None),
+        waits=next((one.value for one in (DeliveryState.HELD, DeliveryState.STRANDED) if one in states), None),
     )
+
+
+_PROOFS = (ProofState.WANTED, ProofState.UNPROVEN, ProofState.PROVEN)
+"""The first that applies to an object is said of all."""
 
 
 def _status(row: Any, deliveries: tuple[DestinationStatus, ...]) -> SeriesStatus:
@@ -109,4 +130,5 @@ def _status(row: Any, deliveries: tuple[DestinationStatus, ...]) -> SeriesStatus
         deliveries=deliveries,
         variants=row.variants,
         replaces=row.predecessor,
+        held=f"{row.held_by}: {row.held_why}" if row.held_by else None,
     )

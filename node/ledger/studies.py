@@ -11,10 +11,10 @@ import sqlalchemy as sa
 from node.domain.instance import Series, StoredInstance
 from node.ledger import codec, history, keys, lineage, schema
 from node.ledger.records import Choice, PlannedJob, SeriesRecord, StudyRecord
-from node.ledger.states import OPEN_DELIVERIES, DeliveryState, JobState, State
+from node.ledger.states import WAITING_DELIVERIES, DeliveryState, JobState, State
 
 _TARGET = {"measure": State.READY, "ignore": State.IGNORED, "refuse": State.REFUSED}
-_DONE = (JobState.RUNNING, JobState.MEASURED, JobState.REFUSED)
+_DONE = (JobState.RUNNING, JobState.MEASURED, JobState.REFUSED, JobState.WITHDRAWN)
 
 
 def quiet(connection: sa.Connection, before: float) -> list[str]:
@@ -65,7 +65,7 @@ def _series(connection: sa.Connection, study_uid: str, row: Any, settled_set: st
         instance_set=chosen,
         instance_ids=tuple(instance.id for instance in found),
         series=Series(study_uid, row.series_instance_uid, tuple(stored(instance) for instance in found), row.sender),
-        settled=settled_set == chosen,
+        settled=settled_set == chosen and not row.reconsider,
     )
 
 
@@ -77,10 +77,15 @@ def stored(row: Any) -> StoredInstance:
 def settle(
     connection: sa.Connection, at: float, study: StudyRecord, config_version: str, choices: Sequence[Choice]
 ) -> bool:
-    """Write what was decided about a study, and plan its jobs; False when instances arrived since it was read."""
+    """Write what was decided about a study, and plan its jobs; False when that is no longer to be done.
+
+    Instances arrived since it was read, or another host was faster.
+    """
     table = schema.studies
     current = connection.execute(
-        table.update().where(table.c.study_key == study.key, table.c.revision == study.revision).values(undecided=False)
+        table.update()
+        .where(table.c.study_key == study.key, table.c.revision == study.revision, table.c.undecided)
+        .values(undecided=False)
     )
     if not current.rowcount:
         return False
@@ -118,7 +123,7 @@ def _apply(connection: sa.Connection, at: float, config_version: str, choice: Ch
     if choice.planned is not None:
         _plan(connection, at, config_version, choice.planned, record)
     target = _TARGET[decision.action]
-    columns = {"rule": decision.rule, "job_id": job_id}
+    columns = {"rule": decision.rule, "job_id": job_id, "reconsider": False}
     history.move(connection, at, record.key, target, decision.reason, decision.message, **columns)
 
 
@@ -130,9 +135,13 @@ def _supersede(connection: sa.Connection, at: float, series_key: str, job_id: st
         .where(jobs.c.job_id == job_id, jobs.c.state == JobState.PLANNED.value)
         .values(state=JobState.SUPERSEDED.value)
     )
+    notes = sa.select(schema.outputs.c.sop_instance_uid).where(
+        schema.outputs.c.job_id == job_id, schema.outputs.c.kind == "withdrawal"
+    )
     cancelled = connection.execute(
         deliveries.update()
-        .where(deliveries.c.job_id == job_id, deliveries.c.state.in_([state.value for state in OPEN_DELIVERIES]))
+        .where(deliveries.c.job_id == job_id, deliveries.c.state.in_([state.value for state in WAITING_DELIVERIES]))
+        .where(deliveries.c.sop_instance_uid.not_in(notes))
         .values(state=DeliveryState.CANCELLED.value)
     )
     history.note(connection, at, series_key, "job-superseded", job_id=job_id, deliveries=cancelled.rowcount)
@@ -142,6 +151,7 @@ def _plan(connection: sa.Connection, at: float, version: str, planned: PlannedJo
     jobs = schema.jobs
     exists = connection.execute(sa.select(jobs.c.state).where(jobs.c.job_id == planned.job_id)).scalar()
     if exists is not None:
+        again(connection, planned.job_id)
         return
     connection.execute(
         jobs.insert().values(
@@ -157,5 +167,17 @@ def _plan(connection: sa.Connection, at: float, version: str, planned: PlannedJo
             state=JobState.PLANNED.value,
             starts=0,
             planned_at=at,
+            priority=planned.priority,
+            shadow=planned.shadow,
         )
     )
+
+
+def again(connection: sa.Connection, job_id: str) -> None:
+    """Plan a job once more that is done, or was superseded: as another turn, with what it left forgotten."""
+    jobs = schema.jobs
+    done = jobs.c.state.not_in([JobState.PLANNED.value, JobState.RUNNING.value])
+    planned = {"state": JobState.PLANNED.value, "turn": jobs.c.turn + 1, "starts": 0, "refusal_reason": None}
+    if connection.execute(jobs.update().where(jobs.c.job_id == job_id, done).values(planned)).rowcount:
+        for table in (schema.deliveries, schema.outputs):
+            connection.execute(table.delete().where(table.c.job_id == job_id))

@@ -84,7 +84,7 @@ def _sagittal(report: Report, job: MeasureJob, created: datetime | None) -> Iter
         stack = sagittal.images(reformat, report.source, report.template, report.uids, report.provenance, created)
         for index, image in enumerate(stack):
             path = job.out_dir / f"{reformat.name}-{index + 1:03d}.dcm"
-            _save(image, path)
+            save(image, path)
             verify.reformat_image(path, reformat, index, report)
             yield _outgoing(image, path, "sagittal", report)
 
@@ -96,7 +96,7 @@ def _segmentation(report: Report, job: MeasureJob, created: datetime | None) -> 
     dataset = segmentation.segmentation(
         report.segmentation, report.source, report.template, report.uids, report.provenance, created
     )
-    _save(dataset, path)
+    save(dataset, path)
     verify.segmentation(path, report)
     yield _outgoing(dataset, path, "segmentation", report)
 
@@ -135,7 +135,7 @@ def _page(report: Report, job: MeasureJob) -> NDArray[np.uint8]:
 
 
 def _captured(image: Dataset, path: Path, kind: Kind, report: Report) -> OutgoingObject:
-    _save(image, path)
+    save(image, path)
     verify.capture(path, report)
     return _outgoing(image, path, kind, report)
 
@@ -143,7 +143,7 @@ def _captured(image: Dataset, path: Path, kind: Kind, report: Report) -> Outgoin
 def _heights(report: Report, job: MeasureJob, created: datetime | None) -> Iterator[OutgoingObject]:
     path = job.out_dir / "vertebral-heights.dcm"
     dataset = _made(sr.heights, report, created)
-    _save(dataset, path)
+    save(dataset, path)
     verify.heights(path, report)
     yield _outgoing(dataset, path, "heights", report)
 
@@ -151,7 +151,7 @@ def _heights(report: Report, job: MeasureJob, created: datetime | None) -> Itera
 def _bone_density(report: Report, job: MeasureJob, created: datetime | None) -> Iterator[OutgoingObject]:
     path = job.out_dir / "bone-density.dcm"
     dataset = _made(sr.bone_density, report, created)
-    _save(dataset, path)
+    save(dataset, path)
     verify.bone_density(path, report)
     yield _outgoing(dataset, path, "sr", report)
 
@@ -189,7 +189,7 @@ def _outgoing(dataset: Dataset, path: Path, kind: Kind, report: Report) -> Outgo
     )
 
 
-def _save(dataset: Dataset, path: Path) -> None:
+def save(dataset: Dataset, path: Path) -> None:
     """Write a Part 10 file and sync it; it appears under its name only when it is whole.
 
     A character that cannot be written raises ``ReportInvalid`` instead of becoming a question mark.

@@ -1,8 +1,12 @@
-"""The durable engine: each planned job is one DBOS workflow under the job's identity. The only importer of dbos.
+"""The durable engine: each turn of a planned job is one DBOS workflow under its identity. The only importer of dbos.
 
 A workflow survives the death of the process at any point and goes on after its last finished step. Its steps are
 ``measure`` (a child process; repeated a stated number of times) and ``record`` (the ledger). Steps hand on small JSON,
 never arrays. Deliveries are not workflows: their rows in the ledger are their whole state (see ``node.delivery``).
+
+With PostgreSQL any number of processes on any number of hosts work on one queue. One that dies is noticed by the
+others (``presence``), which resume its workflows after their last finished step. Should it only have been slow, its
+outcome is void: the ledger takes that of the latest start alone.
 """
 
 from __future__ import annotations
@@ -11,21 +15,31 @@ import errno
 import fcntl
 import json
 import os
+import shutil
 import sqlite3
 import sys
 import threading
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import sqlalchemy as sa
-from dbos import DBOS, DBOSConfig, DBOSPortableJSONSerializer, SetWorkflowID, StepOptions, WorkflowHandle
+from dbos import (
+    DBOS,
+    DBOSConfig,
+    DBOSPortableJSONSerializer,
+    SetEnqueueOptions,
+    SetWorkflowID,
+    StepOptions,
+    WorkflowHandle,
+)
 
 from node import log
-from node.domain.job import MeasureOutcome
+from node.domain.job import MeasureJob, MeasureOutcome
 from node.domain.settings import WorkSettings
 from node.errors import ConfigError, MeasurementFailed, Problem
-from node.ledger import Ledger, LedgerUnavailable
+from node.ledger import Ledger, LedgerUnavailable, driver_url
 from node.workflow.child import OUTCOME
 from node.workflow.measuring import ChildFailed, measure
 
@@ -36,6 +50,8 @@ _QUEUE = "measure"
 _QUEUE_POLL_S = 0.5
 _RESTARTS_ALLOWED = 10
 """How often a measurement may be cut off by the end of the whole node before it is taken for the cause of it."""
+_URGENT = 101
+"""DBOS takes the smallest number first; priorities of the node go from -100 to 100, the highest first."""
 _DEAD = ("ERROR", "CANCELLED", "MAX_RECOVERY_ATTEMPTS_EXCEEDED")
 
 _log = log.get(__name__)
@@ -72,7 +88,9 @@ class Engine:
     """Works from ``start`` to ``stop``. DBOS allows one in a process.
 
     ``function`` is "module:name" of a function from ``MeasureJob`` to ``MeasureOutcome``; the child imports it.
-    ``on_finished`` is called with the job's identity after its outcome has been recorded.
+    ``on_finished`` is called with the job's identity after its outcome has been recorded. ``database``: URL of the
+    PostgreSQL database that several processes share; without one the engine has an SQLite file in ``state_dir``.
+    ``executor_id``: one for each living process.
     """
 
     def __init__(
@@ -83,6 +101,7 @@ class Engine:
         function: str,
         on_finished: Callable[[str], None] | None = None,
         executor_id: str = "node-1",
+        database: str | None = None,
     ) -> None:
         self._settings = settings
         self._ledger = ledger
@@ -90,8 +109,9 @@ class Engine:
         self._function = function
         self._on_finished = on_finished or (lambda _job: None)
         self._executor_id = executor_id
+        self._database = database
         self._stopping = threading.Event()
-        self._handed_over: set[str] = set()
+        self._handed_over: set[tuple[str, int]] = set()
         self._workflow: Callable[[str], None] | None = None
         self._lock_descriptor: int | None = None
 
@@ -101,14 +121,17 @@ class Engine:
         Raises ``ConfigError`` when another process works with the same folder under the same ``executor_id``, or
         when the SQLite of this Python is too old.
         """
-        _check_sqlite(sys.version_info[:2], sqlite3.sqlite_version_info)
-        self._state_dir.mkdir(parents=True, exist_ok=True)
-        self._lock_descriptor = _exclusive(self._state_dir / f"{self._executor_id}.lock")
+        if self._database is None:
+            _check_sqlite(sys.version_info[:2], sqlite3.sqlite_version_info)
+            self._state_dir.mkdir(parents=True, exist_ok=True)
+            self._lock_descriptor = exclusive(self._state_dir / f"{self._executor_id}.lock")
         config: DBOSConfig = {
             "name": "vbmd-node",
             "application_version": APPLICATION_VERSION,
             "executor_id": self._executor_id,
-            "system_database_engine": _sqlite(self._state_dir / "workflow.sqlite"),
+            "system_database_engine": _postgresql(self._database)
+            if self._database
+            else _sqlite(self._state_dir / "workflow.sqlite"),
             "serializer": DBOSPortableJSONSerializer(),
             "log_level": "ERROR",
         }
@@ -138,13 +161,30 @@ class Engine:
 
     def start_job(self, job_id: str) -> None:
         """Take over a planned or running job. Idempotent, now and across restarts."""
-        if job_id in self._handed_over or self._workflow is None or self._stopping.is_set():
+        if self._workflow is None or self._stopping.is_set():
             return
-        with SetWorkflowID(job_id):
+        turn, priority = self._ledger.turn(job_id)
+        if (job_id, turn) in self._handed_over:
+            return
+        options = SetEnqueueOptions(priority=_URGENT - priority)
+        with SetWorkflowID(f"{job_id}.{turn}" if turn else job_id), options:
             handle: WorkflowHandle[None] = DBOS.enqueue_workflow(_QUEUE, self._workflow, job_id)
-        if handle.get_status().status in _DEAD:
+        status = handle.get_status().status
+        if status in _DEAD:
             self._give_up(job_id, "the workflow engine gave it up")
-        self._handed_over.add(job_id)
+        elif status == "SUCCESS":
+            self._ledger.put_back(job_id, turn)
+        self._handed_over.add((job_id, turn))
+
+    def adopt(self, executor_id: str) -> int:
+        """Resume here, or at any other living process, what a dead one had begun; returns how many jobs."""
+        begun = DBOS.list_workflows(
+            status="PENDING", executor_id=executor_id, name="measure", load_input=False, load_output=False
+        )
+        for workflow in begun:
+            DBOS.resume_workflow(workflow.workflow_id, queue_name=_QUEUE)
+        _log.warning("work-taken-over", of=executor_id, jobs=len(begun))
+        return len(begun)
 
     def _run(self, job_id: str) -> None:
         """The workflow: measure, at most ``attempts`` times, then record."""
@@ -171,27 +211,38 @@ class Engine:
         if begun is None:
             return {"end": "void"}
         if begun.starts > self._settings.attempts + _RESTARTS_ALLOWED:
-            return {"end": "failed", "why": "the node ended again and again while it was being measured"}
-        _log.info("measuring", job=job_id, start=begun.starts)
+            why = "the node ended again and again while it was being measured"
+            return {"end": "failed", "why": why, "start": begun.start}
+        _log.info("measuring", job=job_id, start=begun.start)
         try:
-            outcome = measure(self._function, self._ledger.job(job_id), self._settings, self._stopping)
+            job = _in_own_folder(self._ledger.job(job_id), begun.start)
+            outcome = measure(self._function, job, self._settings, self._stopping)
         except ChildFailed as failure:
             _log.warning("measurement-failed", job=job_id, why=str(failure))
-            return {"end": "failed", "why": str(failure)}
-        return {"end": "done", "outcome": OUTCOME.dump_python(outcome, mode="json")}
+            return {"end": "failed", "why": str(failure), "start": begun.start}
+        return {"end": "done", "outcome": OUTCOME.dump_python(outcome, mode="json"), "start": begun.start}
 
     def _record(self, job_id: str, ending: dict[str, Any]) -> None:
         if ending["end"] == "failed":
-            self._give_up(job_id, ending["why"])
+            self._give_up(job_id, ending["why"], ending.get("start"))
         elif ending["end"] == "done":
             outcome: MeasureOutcome = OUTCOME.validate_python(ending["outcome"])
-            self._ledger.finish_job(job_id, outcome, json.loads(outcome.result_json.read_bytes()))
+            result = json.loads(outcome.result_json.read_bytes())
+            self._ledger.finish_job(job_id, outcome, result, ending.get("start"))
             reason = outcome.refusal.reason if outcome.refusal else None
             _log.info("measured", job=job_id, status=outcome.status, reason=reason, objects=len(outcome.objects))
 
-    def _give_up(self, job_id: str, why: str) -> None:
+    def _give_up(self, job_id: str, why: str, start: int | None = None) -> None:
         message = f"The measurement failed: {why}. Its input is kept."
-        self._ledger.fail_job(job_id, MeasurementFailed.reason, message)
+        self._ledger.fail_job(job_id, MeasurementFailed.reason, message, start)
+
+
+def _in_own_folder(job: MeasureJob, start: int) -> MeasureJob:
+    """Each start writes into a folder of its own: one that was taken for dead must not disturb its successor."""
+    for earlier in job.out_dir.glob("*"):
+        if earlier.is_dir() and earlier.name != str(start):
+            shutil.rmtree(earlier, ignore_errors=True)
+    return replace(job, out_dir=job.out_dir / str(start))
 
 
 def _check_sqlite(python: tuple[int, int], sqlite: tuple[int, int, int]) -> None:
@@ -201,8 +252,8 @@ def _check_sqlite(python: tuple[int, int], sqlite: tuple[int, int, int]) -> None
         raise ConfigError((Problem("SQLite", "", message, "Use Python 3.11, or a system with a newer SQLite."),))
 
 
-def _exclusive(path: Path) -> int:
-    """Hold a lock file for the life of this process."""
+def exclusive(path: Path) -> int:
+    """Hold a lock file for the life of this process; returns its descriptor. Raises ``ConfigError`` if it is held."""
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o640)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -213,6 +264,12 @@ def _exclusive(path: Path) -> int:
             (Problem(str(path), "", message, "Stop it, or give this node a folder of its own."),)
         ) from error
     return descriptor
+
+
+def _postgresql(url: str) -> sa.Engine:
+    """Open the engine's tables in the node's database (schema ``dbos``)."""
+    options = {"pool_size": 5, "max_overflow": 10, "pool_pre_ping": True}
+    return sa.create_engine(driver_url(url), connect_args={"connect_timeout": 5}, **options)
 
 
 def _sqlite(path: Path) -> sa.Engine:

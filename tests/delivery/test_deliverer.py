@@ -10,7 +10,7 @@ import pytest
 
 from node.delivery import Deliverer
 from node.delivery.deliverer import PATIENCE
-from node.domain.job import MeasureOutcome, OutgoingObject
+from node.domain.job import Kind, MeasureOutcome, OutgoingObject
 from node.domain.settings import Destination, RetryPolicy
 from node.ledger import Ledger, sqlite_url
 from node.ledger.states import State
@@ -30,9 +30,9 @@ class Post:
         self._folder = folder
         self._started: list[Deliverer] = []
 
-    def measured(self, *destinations: Destination, series: str = "1.2.3") -> None:
+    def measured(self, *destinations: Destination, series: str = "1.2.3", study: str = "1.2") -> None:
         """Leave two images and a report to be delivered."""
-        receive(self.ledger, series=series)
+        receive(self.ledger, series=series, study=study)
         job_id = plan(self.ledger, tuple(destination.name for destination in destinations))
         self.ledger.begin_job(job_id)
         outgoing = [self._object(n, SECONDARY_CAPTURE) for n in (1, 2)] + [self._object(3, COMPREHENSIVE_SR)]
@@ -42,7 +42,8 @@ class Post:
     def _object(self, number: int, sop_class: str) -> OutgoingObject:
         path = write(ct_slice(5, 1, number, SOPClassUID=sop_class), self._folder / f"{number}.dcm")
         report = sop_class == COMPREHENSIVE_SR
-        return OutgoingObject(path, sop_class, uid(5, 1, number), "sr" if report else "sagittal", int(report))
+        kind: Kind = "sr" if report else "sagittal"
+        return OutgoingObject(path, sop_class, uid(5, 1, number), kind, int(report), uid(5, 1))
 
     def start(self, *destinations: Destination) -> Deliverer:
         deliverer = Deliverer(self.ledger, destinations, "NODE", jitter=lambda: 0.0)

@@ -7,9 +7,10 @@ from pathlib import Path
 
 import pytest
 from pydicom import dcmread
+from pydicom.dataset import Dataset
 from pydicom.uid import ExplicitVRLittleEndian, ImplicitVRLittleEndian
 
-from node.delivery.scu import Parcel, Unreachable, association, judge
+from node.delivery.scu import COMPREHENSIVE, COMPREHENSIVE_3D, Parcel, Unreachable, association, judge
 from node.domain.settings import Destination
 from tests.fake_pacs import ABORT, fake_pacs
 from tests.intake.objects import CT_IMAGE, SECONDARY_CAPTURE, ct_slice, uid, write
@@ -197,3 +198,37 @@ def _wait_for_port(port: int) -> None:
             if probe.connect_ex(("127.0.0.1", port)) == 0:
                 return
         time.sleep(0.05)
+
+
+def _report(folder: Path, **attributes: object) -> Parcel:
+    path = write(ct_slice(1, 1, 9, SOPClassUID=COMPREHENSIVE_3D, **attributes), folder / "sr.dcm")
+    return Parcel(path, COMPREHENSIVE_3D, uid(1, 1, 9))
+
+
+def test_a_3d_report_goes_as_comprehensive_where_only_that_is_taken(tmp_path: Path) -> None:
+    parcel = _report(tmp_path)
+    with (
+        fake_pacs(contexts=[(COMPREHENSIVE, [ExplicitVRLittleEndian])]) as pacs,
+        association(_destination(pacs.port), "NODE", [parcel]) as carrier,
+    ):
+        answer = carrier.store(parcel)
+    assert (answer.accepted, answer.comment) == (True, "sent as Comprehensive SR")
+    assert pacs.stored[0].SOPClassUID == COMPREHENSIVE
+
+
+def test_a_3d_report_stays_one_where_it_is_taken(tmp_path: Path) -> None:
+    parcel = _report(tmp_path)
+    with fake_pacs() as pacs, association(_destination(pacs.port), "NODE", [parcel]) as carrier:
+        assert carrier.store(parcel).accepted
+    assert pacs.stored[0].SOPClassUID == COMPREHENSIVE_3D
+
+
+def test_a_report_with_3d_coordinates_is_not_made_another_one(tmp_path: Path) -> None:
+    point = Dataset()
+    point.ValueType = "SCOORD3D"
+    parcel = _report(tmp_path, ContentSequence=[point])
+    with (
+        fake_pacs(contexts=[(COMPREHENSIVE, [ExplicitVRLittleEndian])]) as pacs,
+        association(_destination(pacs.port), "NODE", [parcel]) as carrier,
+    ):
+        assert not carrier.store(parcel).accepted

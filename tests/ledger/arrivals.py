@@ -39,9 +39,9 @@ def arrival(number: int, *, study: str = "1.2", series: str = "1.2.3", digest: s
     return Arrival(Path(f"/spool/{number}"), digest or f"{series}-{number}", 1000, header, "CT1", "192.0.2.7")
 
 
-def receive(ledger: Ledger, count: int = 3, *, first: int = 0, series: str = "1.2.3") -> None:
+def receive(ledger: Ledger, count: int = 3, *, first: int = 0, series: str = "1.2.3", study: str = "1.2") -> None:
     for number in range(first, first + count):
-        ledger.record_arrival(arrival(number, series=series))
+        ledger.record_arrival(arrival(number, series=series, study=study))
 
 
 def quiet_study(ledger: Ledger) -> StudyRecord:

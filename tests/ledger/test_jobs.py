@@ -131,12 +131,12 @@ def test_the_same_set_is_never_measured_twice(ledger: Ledger) -> None:
     assert states == {"1.2.3": State.DELIVERING, "1.2.4": State.READY}
 
 
-def test_planning_twice_is_planning_once(ledger: Ledger) -> None:
+def test_of_two_hosts_that_decide_a_study_one_is_faster(ledger: Ledger) -> None:
     receive(ledger)
     study = quiet_study(ledger)
     choices = choose(study)
     assert ledger.settle(study, VERSION, choices)
-    assert ledger.settle(study, VERSION, choices)
+    assert not ledger.settle(study, VERSION, choices)
     assert len(ledger.unfinished_jobs()) == 1
 
 

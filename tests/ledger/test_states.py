@@ -26,8 +26,13 @@ def test_nothing_is_delivered_that_was_not_measured_or_refused() -> None:
         State.MEASURED,
         State.REFUSED,
         State.FAILED,
+        State.HELD,
     }
-    assert {state for state in State if State.DELIVERED in TRANSITIONS[state]} == {State.DELIVERING}
+    assert {state for state in State if State.DELIVERED in TRANSITIONS[state]} == {State.DELIVERING, State.HELD}
+
+
+def test_what_was_withdrawn_comes_back_only_with_other_instances() -> None:
+    assert TRANSITIONS[State.WITHDRAWN] == {State.RECEIVING}
 
 
 def test_every_state_can_be_reached_from_the_first() -> None:

@@ -23,7 +23,9 @@ def report_uid(job_id: str) -> str:
 
 
 def _object(job: MeasureJob, number: int, sop_class: str) -> OutgoingObject:
-    dataset = objects.ct_slice(1, 900, number, SOPClassUID=sop_class, SOPInstanceUID=_uid(job.out_dir.name, number))
+    dataset = objects.ct_slice(
+        1, 900, number, SOPClassUID=sop_class, SOPInstanceUID=_uid(job.out_dir.parent.name, number)
+    )
     path = objects.write(dataset, job.out_dir / f"{number}.dcm")
     report = sop_class == objects.COMPREHENSIVE_SR
     return OutgoingObject(path, sop_class, dataset.SOPInstanceUID, "sr" if report else "sagittal", 1 if report else 0)
@@ -69,14 +71,14 @@ def devour(job: MeasureJob) -> MeasureOutcome:
 
 def slowly(job: MeasureJob) -> MeasureOutcome:
     """Note the start beside the job's folder, wait, then succeed."""
-    with (job.out_dir.parent / "starts.log").open("a") as log:
+    with (job.out_dir.parent.parent / "starts.log").open("a") as log:
         log.write(f"{os.getpid()}\n")
     time.sleep(3)
     return _outcome(job)
 
 
 def crash_once(job: MeasureJob) -> MeasureOutcome:
-    marker = Path(f"{job.out_dir}.crashed")
+    marker = Path(f"{job.out_dir.parent}.crashed")
     if not marker.exists():
         marker.touch()
         os._exit(3)

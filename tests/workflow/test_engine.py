@@ -55,7 +55,7 @@ def test_a_study_that_always_crashes_is_refused_with_its_input_kept(started: Sta
     row = house.wait_for(State.REFUSED)
     assert row.reason == "measurement-failed"
     assert "Its input is kept" in row.message
-    assert (tmp_path / "node" / "outbox" / str(row.job_id) / "job.json").is_file()
+    assert list((tmp_path / "node" / "outbox" / str(row.job_id)).glob("*/job.json"))
 
 
 def test_a_poisoned_study_does_not_stop_the_next(started: Start, tmp_path: Path) -> None:

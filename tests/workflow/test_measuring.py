@@ -26,7 +26,7 @@ def _job(tmp_path: Path) -> MeasureJob:
         settings=MeasurementSettings(),
         template=tmp_path / "t.toml",
         report_refusals=True,
-        out_dir=tmp_path / "outbox" / "0123456789abcdef-0123456789abcdef",
+        out_dir=tmp_path / "outbox" / "0123456789abcdef-0123456789abcdef" / "1",
         provenance=Provenance("1", "v1"),
     )
 

@@ -1,0 +1,123 @@
+"""DICOMweb: STOW-RS to send (PS3.18 section 10.5), QIDO-RS to ask what is there (10.6)."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+import pydicom
+import requests
+from dicomweb_client.api import DICOMwebClient
+from pydicom.errors import InvalidDicomError
+
+from node.delivery.scu import Answer, Carrier, Parcel, Unreachable, judge
+from node.domain.settings import Destination, TlsSettings
+from node.ledger.proofs import Holding
+from node.ledger.records import Shipment
+
+_LATER = frozenset({408, 425, 429, 500, 502, 503, 504})
+"""HTTP statuses that say nothing of the object: try again."""
+
+
+@contextmanager
+def service(destination: Destination, tls: TlsSettings | None) -> Iterator[Carrier]:
+    """Open a session with a DICOMweb service."""
+    session = _session(destination, tls)
+    try:
+        yield StowCarrier(DICOMwebClient(str(destination.url), session=session))
+    finally:
+        session.close()
+
+
+class StowCarrier(Carrier):
+    """Sends one object in each request, so that each has an answer of its own."""
+
+    def __init__(self, client: DICOMwebClient) -> None:
+        client.set_http_retry_params(retry=False)  # retries are the deliverer's
+        self._client = client
+
+    def store(self, parcel: Parcel) -> Answer:
+        """Send one file. Raises ``Unreachable`` when the service gives no answer about it."""
+        try:
+            dataset = pydicom.dcmread(parcel.path)
+        except (OSError, InvalidDicomError) as error:
+            return Answer(False, False, None, f"the file cannot be read ({type(error).__name__})")
+        try:
+            return _answer(self._client.store_instances([dataset]), parcel)
+        except requests.HTTPError as error:
+            return _refusal(error)
+        except (requests.RequestException, OSError) as error:
+            raise Unreachable(f"the service cannot be reached ({type(error).__name__})") from error
+
+
+def _answer(response: pydicom.Dataset, parcel: Parcel) -> Answer:
+    """PS3.18 table 10.5.3-1: an object stands among those referenced, perhaps with a warning, or among the failed."""
+    for item in response.get("FailedSOPSequence", []):
+        if str(item.get("ReferencedSOPInstanceUID", "")) in (parcel.sop_instance_uid, ""):
+            return judge(int(item.get("FailureReason", 0xC000)) or 0xC000)
+    for item in response.get("ReferencedSOPSequence", []):
+        if str(item.get("ReferencedSOPInstanceUID", "")) == parcel.sop_instance_uid:
+            warning = item.get("WarningReason")
+            return judge(int(warning) if warning is not None else 0x0000)
+    return Answer(True, False, 0x0000, None)
+
+
+def _refusal(error: requests.HTTPError) -> Answer:
+    status = error.response.status_code if error.response is not None else 0
+    if status in _LATER or status == 0:
+        raise Unreachable(f"the service answered {status or 'nothing'}") from error
+    return Answer(False, False, None, f"the service answered {status}")
+
+
+def find(destination: Destination, shipment: Shipment, tls: TlsSettings | None) -> Holding:
+    """Search for every object of a shipment. Raises ``Unreachable`` when the service does not answer."""
+    wanted = {item.sop_instance_uid for item in shipment.objects}
+    held: set[str] = set()
+    session = _session(destination, tls)
+    try:
+        client = DICOMwebClient(str(destination.url), session=session)
+        client.set_http_retry_params(retry=False)
+        for series in {item.series_instance_uid for item in shipment.objects}:
+            found = client.search_for_instances(shipment.study_instance_uid, series)
+            held |= {_uid(one) for one in found} & wanted
+    except (requests.RequestException, OSError) as error:
+        raise Unreachable(f"the service cannot be searched ({type(error).__name__})") from error
+    finally:
+        session.close()
+    return Holding(frozenset(held), frozenset(wanted - held))
+
+
+def _uid(found: Mapping[str, Any]) -> str:
+    values = found.get("00080018", {}).get("Value") or [""]
+    return str(values[0])
+
+
+class _Patient(requests.adapters.HTTPAdapter):
+    """Every request has the destination's time limit."""
+
+    def __init__(self, timeout_s: float) -> None:
+        super().__init__()
+        self._timeout_s = timeout_s
+
+    def send(self, request: Any, *arguments: Any, **options: Any) -> requests.Response:
+        """Send one request."""
+        options["timeout"] = options.get("timeout") or self._timeout_s
+        return super().send(request, *arguments, **options)
+
+
+def _session(destination: Destination, tls: TlsSettings | None) -> requests.Session:
+    session = requests.Session()
+    for scheme in ("http://", "https://"):
+        session.mount(scheme, _Patient(destination.timeout_s))
+    session.trust_env = False
+    if tls is not None:
+        session.cert = (str(tls.certificate), str(tls.key))
+        session.verify = str(tls.authorities) if tls.authorities else True
+    secret = os.environ.get(destination.password_variable, "") if destination.password_variable else ""
+    if destination.user:
+        session.auth = (destination.user, secret)
+    elif secret:
+        session.headers["Authorization"] = f"Bearer {secret}"
+    return session

@@ -1,0 +1,163 @@
+"""What is broken in the chaos suite: a node of real processes, a real Orthanc, a small disk."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import sqlite3
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from node.config import Config, load
+from node.demo.pacs import AE_TITLE, Orthanc, free_port
+from tests.peers import peer
+
+SCANNER = "CHAOS_CT"
+FUNCTION = "tests.chaos.cheap:measure"
+SPOOL_MB = 64
+
+
+class Archive:
+    """An Orthanc that can be stopped, and made to refuse; what it holds survives both."""
+
+    def __init__(self, folder: Path) -> None:
+        folder.mkdir(parents=True)
+        self._folder = folder
+        self.running: Orthanc | None = Orthanc(peer("Orthanc"), folder)
+        self.port = self.running.port
+        self._settings = dict(self.running.settings)
+
+    def stop(self) -> None:
+        """Stop it."""
+        if self.running is not None:
+            self.running.close()
+            self.running = None
+
+    def start(self, *, refusing: bool = False) -> None:
+        """Start it again on the same ports; refusing, it takes no object from anybody."""
+        self.stop()
+        changed = {"DicomAlwaysAllowStore": not refusing}
+        self.running = Orthanc(peer("Orthanc"), self._folder, settings=self._settings | changed)
+
+    def objects(self) -> list[tuple[str, str]]:
+        """SOP class and SOP Instance UID of all that it holds."""
+        assert self.running is not None
+        return [(str(tags["SOPClassUID"]), str(tags["SOPInstanceUID"])) for tags in self.running.tags()]
+
+
+class SmallDisk:
+    """A file system of its own for the spool where the system allows it (root), else a plain folder."""
+
+    def __init__(self, folder: Path) -> None:
+        folder.mkdir(parents=True)
+        self.folder = folder
+        command = ["mount", "-t", "tmpfs", "-o", f"size={SPOOL_MB}m", "tmpfs", str(folder)]
+        mounted = shutil.which("mount") and os.geteuid() == 0
+        self.real = bool(mounted) and subprocess.run(command, capture_output=True).returncode == 0
+
+    def fill(self) -> None:
+        """Leave not one byte free."""
+        with (self.folder / "ballast").open("wb") as ballast:
+            try:
+                while True:
+                    ballast.write(bytes(1 << 20))
+                    ballast.flush()
+            except OSError:
+                pass
+
+    def empty(self) -> None:
+        """Give the room back."""
+        (self.folder / "ballast").unlink(missing_ok=True)
+
+    def close(self) -> None:
+        """Unmount."""
+        if self.real:
+            subprocess.run(["umount", "-l", str(self.folder)], capture_output=True)
+
+
+class Victim:
+    """``serve`` in a process of its own, to be killed and started again."""
+
+    def __init__(self, config: Config, roles: str = "receive,work,deliver,admin", function: str = FUNCTION) -> None:
+        self.config = config
+        self._command = [sys.executable, "-m", "tests.chaos.serve", str(config.file), roles, function]
+        self._process: subprocess.Popen[bytes] | None = None
+        self.log = config.file.with_name(f"node-{roles.replace(',', '-')}-{id(self)}.log")
+
+    def start(self) -> None:
+        """Start it; it may be killed before it is up."""
+        with self.log.open("ab") as output:
+            self._process = subprocess.Popen(self._command, stdout=output, stderr=subprocess.STDOUT)
+
+    def kill(self) -> None:
+        """SIGKILL."""
+        assert self._process is not None
+        assert self._process.poll() is None, self.log.read_text()[-4000:]
+        self._process.send_signal(signal.SIGKILL)
+        self._process.wait()
+
+    def stop(self) -> None:
+        """End it, in order if it listens to reason."""
+        if self._process is None or self._process.poll() is not None:
+            return
+        self._process.terminate()
+        try:
+            self._process.wait(timeout=30)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+
+
+def configuration(
+    folder: Path, pacs_port: int, *, spool: Path | None = None, database: str = "", quiet_period_s: float = 3.0
+) -> Config:
+    """Write and load a configuration of one scanner and one archive, with short times."""
+    folder.mkdir(parents=True, exist_ok=True)
+    file = folder / "node.toml"
+    file.write_text(
+        f"""
+[node]
+bind = "127.0.0.1"
+port = {free_port()}
+state = "{folder / "state"}"
+{f'spool = "{spool}"' if spool else ""}
+{f'database = "{database}"' if database else ""}
+quiet_period_s = {quiet_period_s}
+sweep_interval_s = 0.5
+disk_reserve_mb = 1
+disk_watermark = 1.0
+[alarms]
+interval_s = 5
+[retention]
+disk_used_part = 0
+[[senders]]
+name = "scanner"
+ae_title = "{SCANNER}"
+[[destinations]]
+name = "pacs"
+ae_title = "{AE_TITLE}"
+host = "127.0.0.1"
+port = {pacs_port}
+timeout_s = 10
+retry = {{ first_delay_s = 0.5, max_delay_s = 3 }}
+[[rules]]
+name = "all"
+when = {{ attribute = "modality", equals = "CT" }}
+destinations = ["pacs"]
+"""
+    )
+    return load(file)
+
+
+def lock_database(database: str, seconds: float) -> None:
+    """Keep every writer out of an SQLite file for a while."""
+    connection = sqlite3.connect(database.removeprefix("sqlite:///"), timeout=20, isolation_level=None)
+    try:
+        connection.execute("BEGIN EXCLUSIVE")
+        time.sleep(seconds)
+        connection.execute("ROLLBACK")
+    finally:
+        connection.close()
