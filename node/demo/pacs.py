@@ -102,7 +102,7 @@ class Orthanc:
         """Start it. ``settings`` are put over its own: with those of an earlier one it goes on where that stopped."""
         self.name = "Orthanc"
         self._folder = folder
-        chosen = {
+        chosen: dict[str, Any] = {
             "Name": AE_TITLE,
             "DicomAet": AE_TITLE,
             "DicomPort": free_port(),
@@ -116,7 +116,7 @@ class Orthanc:
             "Plugins": list(plugins),
         } | dict(settings or {})
         self.settings: Mapping[str, Any] = chosen
-        self.port, self.http_port = chosen["DicomPort"], chosen["HttpPort"]
+        self.port, self.http_port = int(chosen["DicomPort"]), int(chosen["HttpPort"])
         configuration = folder / "orthanc.json"
         configuration.write_text(json.dumps(chosen))
         self._log = (folder / "orthanc.log").open("ab")
