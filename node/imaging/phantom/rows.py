@@ -20,7 +20,7 @@ from node.imaging.phantom.grouping import (
     side_by_side,
 )
 from node.imaging.phantom.slab import Slab, evenness, find_slab
-from node.imaging.phantom.straight import Patch, RowAxes, ThickImages, straighten
+from node.imaging.phantom.straight import THIN_IMAGE_MM, Patch, RowAxes, ThickImages, straighten
 from node.imaging.phantom.tracks import Track, link
 
 FAINT_CONTRAST_HU = 3.0
@@ -29,6 +29,8 @@ CENTRED_CONTRAST_HU = 15.0
 """Fainter rods have no centroid to speak of."""
 MAX_OFF_LINE_MM = 0.8
 MAX_ATTEMPTS = 8
+BEYOND_ENDS_MM = 30.0
+"""How far a phantom may reach beyond the last image that clearly shows it."""
 _OVERHANG_MM = 150.0
 _HALF_HEIGHT_MM = 45.0
 
@@ -70,9 +72,17 @@ class RodRow:
 def find_rows(volume: Volume) -> tuple[RodRow, ...]:
     """Return every row of two or more parallel rods in a common slab, the one with most rods first."""
     images = ThickImages.of(volume)
+    tracks = _tracks(images)
+    rows = _rows(tracks, images) or _lone_rows(tracks, images)
+    if not rows:
+        thin = ThickImages.of(volume, THIN_IMAGE_MM)
+        rows = _rows(_tracks(thin), thin) if len(thin.hu) > len(images.hu) else []
+    return tuple(sorted(rows, key=lambda row: -len(row.rods)))
+
+
+def _tracks(images: ThickImages) -> list[Track]:
     discs = [_placed(find_discs(plane.astype(np.float32), images.pixel_mm), images) for plane in images.hu]
-    tracks = link(discs, images.z_mm)
-    return tuple(sorted(_rows(tracks, images), key=lambda row: -len(row.rods)))
+    return link(discs, images.z_mm)
 
 
 def _rows(tracks: list[Track], images: ThickImages) -> list[RodRow]:
@@ -91,7 +101,11 @@ def _rows(tracks: list[Track], images: ThickImages) -> list[RodRow]:
         if row is not None:
             rows.append(row)
             free = [t for t in free if not any(t is m for m in best)]
-    return rows or [row for track in lone.likely(tracks, images) if (row := _lone_row(track, images))][:1]
+    return rows
+
+
+def _lone_rows(tracks: list[Track], images: ThickImages) -> list[RodRow]:
+    return [row for track in lone.likely(tracks, images) if (row := _lone_row(track, images))][:1]
 
 
 def _lone_row(track: Track, images: ThickImages) -> RodRow | None:
