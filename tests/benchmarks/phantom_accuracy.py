@@ -188,7 +188,7 @@ def _by_kind(outcomes: Sequence[Outcome]) -> str:
 
 def _refusals(outcomes: Sequence[Outcome]) -> str:
     kinds = [
-        (one, "very noisy, or short" if one.case.may_refuse and one.case.expected else one.case.kind)
+        (one, "very noisy, short or alike" if one.case.may_refuse and one.case.expected else one.case.kind)
         for one in outcomes
     ]
     counted = Counter((one.refusal, kind, one.needless) for one, kind in kinds if one.refusal)

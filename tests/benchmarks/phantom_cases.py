@@ -9,6 +9,7 @@ import numpy as np
 
 from node.domain.phantom import PhantomModel
 from node.domain.volume import OUTSIDE_FIELD_HU
+from tests.benchmarks.phantom_rivals import close, equal
 from tests.imaging.phantom.models import shipped_models
 from tests.imaging.phantom.props import Cushion, Insert, Metal, Prop, Rails, Sandbag, Wires
 from tests.imaging.phantom.scenes import Pose, Recipe, Scanner, Slab, rod_truth
@@ -28,7 +29,9 @@ SHARES: dict[Kind, float] = {
     "certificate beside catalogue": 0.04,
     "two certificates": 0.02,
 }
-MODELS = {name: model for name, model in shipped_models().items() if model.kind == "patient"}
+SAME = "mindways-model3-4560"
+"""Has the densities of 4541A: nothing tells the two apart."""
+MODELS = {name: model for name, model in shipped_models().items() if model.kind == "patient" and name != SAME}
 CERTIFIED = "ia-qct3d-plus-g2730"
 """Fits as well as the catalogue values of its make: the two are never configured together here."""
 SIGMA_REF = {100.0: 1.85, 120.0: 1.67, 140.0: 1.53}
@@ -51,7 +54,7 @@ class Case:
     expected: str | None
     """Id that must be found; None where a physicist would refuse."""
     may_refuse: bool
-    """Whether a physicist may refuse it as well as use it: very noisy, or too short for two vertebrae."""
+    """Whether a physicist may refuse it as well: very noisy, shorter than two vertebrae, or close to another."""
     position: str
     kvp: float
     faults: tuple[str, ...]
@@ -79,7 +82,9 @@ def case(number: int) -> Case:
         configured = tuple(one for one in configured if one.id != "ia-qct3d-plus-g2730")
     elif kind.startswith("two, "):
         other = MODELS[str(rng.choice([name for name, one in MODELS.items() if _unlike(one, model)]))]
-        recipe = replace(recipe, below=(other, _second_slab(other)), pose=replace(recipe.pose, tilt=0.0))
+        recipe = _in_field(
+            replace(recipe, below=(other, _second_slab(other)), pose=replace(recipe.pose, tilt=0.0, yaw=0.0))
+        )
         if "both" in kind:
             configured, expected = (model, other), None
         else:
@@ -89,19 +94,18 @@ def case(number: int) -> Case:
         recipe, configured, expected = _with(recipe, mine), (*configured, mine), mine.id
     elif kind == "two certificates":
         pair = (_certificate(model, rng), replace(_certificate(model, rng), id="other", serial="18"))
-        recipe, configured, expected = _with(recipe, pair[0]), pair, None
+        recipe, configured, expected = _with(recipe, pair[0]), pair, pair[0].id
     position = ("FFP" if number % 3 == 0 else "HFP") if recipe.pose.prone else ("FFS" if number % 4 == 0 else "HFS")
-    return Case(
-        number,
-        kind,
-        recipe,
-        configured,
-        expected,
-        kind == "short" or _noise_mg_cm3(recipe) > MAY_REFUSE_MG_CM3,
-        position,
-        kvp,
-        faults,
-    )
+    rivals = [one for one in configured if expected is not None and _may_rival(one, expected, model)]
+    may_refuse = kind == "short" or _noise_mg_cm3(recipe) > MAY_REFUSE_MG_CM3 or close(recipe, rivals)
+    if equal(recipe, rivals):
+        expected = None
+    return Case(number, kind, recipe, configured, expected, may_refuse, position, kvp, faults)
+
+
+def _may_rival(one: PhantomModel, expected: str, model: PhantomModel) -> bool:
+    """Whether a configured phantom could be taken for the one that lies there; a catalogue yields to a certificate."""
+    return one.id != expected and not (one.model == model.model and one.nominal)
 
 
 def _site(model: PhantomModel, rng: Rng) -> tuple[PhantomModel, ...]:
@@ -241,16 +245,21 @@ def decoys(recipe: Recipe, rng: Rng) -> Recipe:
 
 
 def _in_field(recipe: Recipe) -> Recipe:
-    """A matrix that shows the whole phantom, as a radiographer would choose the field."""
+    """A matrix that shows all phantoms wholly, as a radiographer would choose the field."""
     far = 0.0
     if recipe.phantom is not None:
-        half = (len(recipe.phantom.rods) - 1) / 2 * recipe.slab.pitch + recipe.slab.margin
-        across = half + abs(recipe.pose.shift_left) + 30.0 * abs(np.sin(np.radians(recipe.pose.yaw))) + 25.0
+        slabs = [(recipe.phantom, recipe.slab, recipe.pose.shift_left)]
+        slabs += [(*recipe.below, 0.0)] if recipe.below is not None else []
         down = recipe.centre_mm[0] + recipe.body_half_mm[0] + recipe.pad_mm + max(recipe.pose.gap, 0.0)
-        down += recipe.slab.thickness + 20.0
-        far = float(np.hypot(across, down) if recipe.scanner.padding_hu is not None else max(across, down))
+        for model, slab, shift in slabs:
+            half = (len(model.rods) - 1) / 2 * slab.pitch + slab.margin
+            across = half + abs(shift) + 30.0 * abs(np.sin(np.radians(recipe.pose.yaw))) + 25.0
+            down += slab.thickness + 20.0
+            far = max(
+                far, float(np.hypot(across, down) if recipe.scanner.padding_hu is not None else max(across, down))
+            )
     wanted = max(far, recipe.body_half_mm[1] + 20.0)
-    matrix = int(np.clip(2 * wanted / recipe.scanner.pixel_mm, 200, 300))
+    matrix = int(np.clip(2 * wanted / recipe.scanner.pixel_mm, 200, 340))
     return replace(recipe, scanner=replace(recipe.scanner, matrix=matrix))
 
 

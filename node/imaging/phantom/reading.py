@@ -11,6 +11,7 @@ from scipy import ndimage
 
 from node.domain.phantom import RodModel, RodReading
 from node.domain.volume import OUTSIDE_FIELD_HU, Volume
+from node.imaging.phantom.agreement import contradictory
 from node.imaging.phantom.discs import Floats
 from node.imaging.phantom.rows import BEYOND_ENDS_MM
 from node.imaging.phantom.straight import RowAxes
@@ -42,13 +43,16 @@ class Standard:
 def read_rods(
     volume: Volume, axes: RowAxes, standards: Sequence[Standard], z_range_mm: tuple[float, float]
 ) -> list[RodReading | None]:
-    """Read every standard of a row; a slice that artefacts spoil for half of them is used for none."""
+    """Read every standard of a row; a slice that artefacts spoil, for half of them or together, is used for none."""
     first = [_read(volume, axes, one, z_range_mm, frozenset()) for one in standards]
     used = [_slices(volume, reading) for reading in first]
     every = set().union(*used)
-    spoilt = frozenset(k for k in every if 2 * sum(k not in one for one in used) >= len(used))
+    spoilt = {k for k in every if 2 * sum(k not in one for one in used) >= len(used)}
+    read = [reading for reading in first if reading is not None]
+    if len(read) == len(first):
+        spoilt |= contradictory(read, [np.array(sorted(one)) for one in used], volume.spacing_mm[0])
     return [
-        _read(volume, axes, one, z_range_mm, spoilt) if spoilt & have else reading
+        _read(volume, axes, one, z_range_mm, frozenset(spoilt)) if spoilt & have else reading
         for one, have, reading in zip(standards, used, first, strict=True)
     ]
 

@@ -20,7 +20,7 @@ from node.imaging.phantom.grouping import (
     side_by_side,
 )
 from node.imaging.phantom.slab import Slab, evenness, find_slab
-from node.imaging.phantom.straight import THIN_IMAGE_MM, Patch, RowAxes, ThickImages, straighten
+from node.imaging.phantom.straight import IMAGE_THICKNESS_MM, THIN_IMAGES_MM, Patch, RowAxes, ThickImages, straighten
 from node.imaging.phantom.tracks import Track, link
 
 FAINT_CONTRAST_HU = 3.0
@@ -70,14 +70,30 @@ class RodRow:
 
 
 def find_rows(volume: Volume) -> tuple[RodRow, ...]:
-    """Return every row of two or more parallel rods in a common slab, the one with most rods first."""
-    images = ThickImages.of(volume)
-    tracks = _tracks(images)
-    rows = _rows(tracks, images) or _lone_rows(tracks, images)
-    if not rows:
-        thin = ThickImages.of(volume, THIN_IMAGE_MM)
-        rows = _rows(_tracks(thin), thin) if len(thin.hu) > len(images.hu) else []
+    """Return every row of two or more parallel rods in a common slab, the one with most rods first.
+
+    A single rod in a slab counts too, where nothing else lies in it. Where nothing is seen at all, thinner images
+    are looked at: a phantom may reach only a little way into the scan.
+    """
+    rows: list[RodRow] = []
+    seen = 0
+    for thickness in (IMAGE_THICKNESS_MM, *THIN_IMAGES_MM):
+        images = ThickImages.of(volume, thickness)
+        if rows or len(images.hu) == seen:
+            break
+        seen = len(images.hu)
+        tracks = _tracks(images)
+        rows = _rows(tracks, images)
+        if thickness == IMAGE_THICKNESS_MM:
+            rows += _lone_rows([track for track in tracks if not any(_holds(row, track) for row in rows)], images)
     return tuple(sorted(rows, key=lambda row: -len(row.rods)))
+
+
+def _holds(row: RodRow, track: Track) -> bool:
+    """Whether a rod lies in a row's slab."""
+    z = sum(track.z_range_mm) / 2
+    s, t = row.axes.of(track.at(z)[None], z)
+    return bool(row.slab.s_mm[0] < s[0] < row.slab.s_mm[1] and row.slab.t_mm[0] < t[0] < row.slab.t_mm[1])
 
 
 def _tracks(images: ThickImages) -> list[Track]:

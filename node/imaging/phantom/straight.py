@@ -14,8 +14,8 @@ from node.imaging.phantom.discs import Floats
 
 IMAGE_THICKNESS_MM = 24.0
 """Slices are averaged to this before rods are looked for: 60 HU of noise become a few."""
-THIN_IMAGE_MM = 10.0
-"""In a second look, for a phantom that reaches only a little way into the scan."""
+THIN_IMAGES_MM = (10.0, 6.0)
+"""In a second and a third look, for a phantom that reaches only a little way into the scan."""
 IMAGE_PIXEL_MM = 1.6
 PATCH_PIXEL_MM = 1.0
 NOT_SEEN = -30000

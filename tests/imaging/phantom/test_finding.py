@@ -19,7 +19,9 @@ MINDWAYS = MODELS["mindways-model3-4541a"]
 BMAS = MODELS["bmas200-nominal"]
 NOMINAL = MODELS["ia-qct3d-plus-nominal"]
 CERTIFIED = MODELS["ia-qct3d-plus-g2730"]
-ON_SITE = tuple(model for model in MODELS.values() if model is not CERTIFIED and model.kind == "patient")
+SAME = MODELS["mindways-model3-4560"]
+"""Has the densities of 4541A."""
+ON_SITE = tuple(model for model in MODELS.values() if model not in (CERTIFIED, SAME) and model.kind == "patient")
 SCANNER = Scanner(matrix=200, pixel_mm=2.0, spacing_mm=3.0, slices=48, noise_hu=10.0)
 
 
@@ -120,10 +122,15 @@ def test_a_certificate_goes_before_catalogue_values_of_its_make() -> None:
     assert "catalogue values" in found.evidence
 
 
-def test_files_with_the_same_densities_are_one_phantom() -> None:
+def test_catalogue_files_with_the_same_densities_are_one_phantom() -> None:
     found = find(build(recipe(BMAS)), (replace(BMAS, id="first"), replace(BMAS, id="second", model="another name")))
 
     assert found.phantom.id == "first"
+
+
+def test_two_phantoms_with_the_same_certified_densities_are_refused() -> None:
+    with pytest.raises(PhantomAmbiguous, match="equally well"):
+        find(build(recipe(BMAS)), (certified(BMAS), replace(certified(BMAS), id="other", serial="18")))
 
 
 def test_two_certificates_of_one_make_are_refused() -> None:
