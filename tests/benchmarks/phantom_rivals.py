@@ -40,12 +40,12 @@ def _fits(recipe: Recipe, other: PhantomModel, limit_hu: float) -> Iterator[floa
     base = recipe.slab.base_hu
     seen = np.flatnonzero(np.abs(hu - base) >= limit_hu)
     count = len(other.rods)
-    if not 2 <= len(seen) <= count:
+    if not (2 if count > 2 else 1) <= len(seen) <= count:
         return
     for chosen in combinations(range(count), len(seen)):
         for places in (np.array(chosen), count - 1 - np.array(chosen)):
             step = np.diff(places) / np.diff(seen)
-            if len(seen) < count and np.ptp(step) > 0.01:
+            if 1 < len(seen) < count and np.ptp(step) > 0.01:
                 continue
             rms = _rms(other, [other.rods[int(at)] for at in places], hu[seen], base)
             if rms is not None:

@@ -210,3 +210,36 @@ def test_a_qa_insert_is_not_a_phantom() -> None:
 
     with pytest.raises(PhantomNotFound):
         find(build(recipe(insert, slab=slab)))
+
+
+OSTEO = MODELS["siemens-osteo-nominal"]
+
+
+def test_a_rod_alone_at_the_end_of_its_slab_is_found_with_its_partner() -> None:
+    """The water-equivalent rod does not show against the slab."""
+    slab = Slab(radius=8.0, pitch=70.0, margin=15.0, thickness=27.0, base_hu=1.0)
+    scene = build(recipe(OSTEO, slab=slab, pose=Pose(prone=True, gap=2.0)))
+    found = find(scene, position="HFP")
+
+    assert found.phantom.id == OSTEO.id
+    assert_rods(scene, found)
+
+
+@pytest.mark.parametrize("model", [BMAS, OSTEO], ids=["rods", "one rod shows"])
+def test_of_two_phantoms_on_the_couch_the_configured_one_is_used_and_the_other_named(model: PhantomModel) -> None:
+    slab = Slab(base_hu=30.0 if model is BMAS else 1.0, thickness=27.0, radius=8.0)
+    below = (MINDWAYS, Slab(pitch=34.0, radius=8.0, thickness=27.0))
+    scene = build(recipe(model, slab=slab, below=below, body_half_mm=(80.0, 140.0), centre_mm=(-50.0, 0.0)))
+    found = find(scene, (model, NOMINAL))
+
+    assert found.phantom.id == model.id
+    assert_rods(scene, found)
+    assert "not configured: 5 rods" in found.evidence
+
+
+def test_a_phantom_of_which_four_centimetres_are_in_the_scan_is_found() -> None:
+    scene = build(recipe(BMAS, pose=Pose(z_from=10.0, z_to=50.0), slab=Slab(base_hu=30.0)))
+    found = find(scene)
+
+    assert found.phantom.id == BMAS.id
+    assert_rods(scene, found, hu_limit=2.0)
