@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -64,7 +63,7 @@ class Walk:
 
 
 @pytest.fixture(scope="module")
-def walk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Walk]:
+def walk(tmp_path_factory: pytest.TempPathFactory) -> Walk:
     folder = tmp_path_factory.mktemp("record")
     qa = write_esp(folder / "esp")
     same = write_patient(folder / "same", "SN-1001", 5)
@@ -85,7 +84,7 @@ def walk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Walk]:
         series_of(folder / name): str(pydicom.dcmread(next((folder / name).rglob("*.dcm"))).StudyInstanceUID)
         for name in ("esp", "same", "other")
     }
-    yield Walk(config, ended, qa, same, other, {one: texts.get(studies[one], "") for one in (qa, same, other)})
+    return Walk(config, ended, qa, same, other, {one: texts.get(studies[one], "") for one in (qa, same, other)})
 
 
 def test_the_qa_scan_is_recorded_for_its_scanner(walk: Walk) -> None:
