@@ -64,6 +64,8 @@ LOSSES = np.arange(0.12, 0.651, 0.01)
 CANDIDATE_FROM = 0.5
 """A loss of 20 % or more is a candidate when a deformity is at least this probable: docs/bodies_accuracy.md shows
 what other limits would find and what they would call wrongly."""
+MOST_CERTAIN = 0.99
+"""No confidence is stated above it: the spreads of healthy vertebrae are not known so far out."""
 SIDE_SPREAD = (0.06, 0.12, 0.06)
 """Between the mid-sagittal plane and those beside it, as parts of the anterior, middle and posterior
 height: they count where the middle plane is not clear."""
@@ -183,10 +185,11 @@ def _graded(losses: Sequence[_Loss]) -> Deformity:
     percent = round(100.0 * max(worst.part, 0.0), 1)
     grade = sum(worst.part >= limit for limit in GRADES)
     if grade == 0 or worst.probability < CANDIDATE_FROM:
-        return Deformity("none", percent, 0, 1.0 - max(loss.probability for loss in losses))
+        sound = 1.0 - max(loss.probability for loss in losses)
+        return Deformity("none", percent, 0, min(sound, MOST_CERTAIN))
     kind = "crush" if crush.part >= GRADES[0] and crush.probability >= CANDIDATE_FROM else worst.kind
     graded: Literal[1, 2, 3] = 3 if grade == 3 else 2 if grade == 2 else 1
-    return Deformity(kind, percent, graded, worst.probability)
+    return Deformity(kind, percent, graded, min(worst.probability, MOST_CERTAIN))
 
 
 def _expected_posterior(level: str, others: Sequence[Vertebra]) -> float | None:

@@ -1,8 +1,9 @@
-"""What a reader must know about single vertebrae: substitutes, what a density leaves out, convex posterior walls."""
+"""What a reader must know about single vertebrae: substitutes, what a density leaves out, endplates, back walls."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from statistics import median
 
 from node.domain.findings import Caution
 from node.domain.settings import LevelLimits
@@ -13,12 +14,21 @@ LEFT_OUT_FROM = 0.03
 BULGE_MM = 2.0
 """A posterior wall that stands out so far is convex: healthy ones are flat or hollow."""
 
+DEPRESSION_MM, LEAST_OTHERS = 2.5, 3
+"""By which an endplate is deeper than the median of at least so many others of the patient: normal ones differ from
+it by 1.4 mm or less in 98 of 100 (docs/bodies.md)."""
+
 
 def remarks(
     vertebrae: Sequence[Vertebra], vois: Mapping[str, Voi], mean_levels: Sequence[str], limits: LevelLimits
 ) -> tuple[Caution, ...]:
     """Return the remarks about the levels of the mean and about candidates for review."""
-    return (*_substitutes(vois, mean_levels, limits), *_left_out(vois, mean_levels), *_bulges(vertebrae))
+    return (
+        *_substitutes(vois, mean_levels, limits),
+        *_left_out(vois, mean_levels),
+        *_depressions(vertebrae),
+        *_bulges(vertebrae),
+    )
 
 
 def _substitutes(vois: Mapping[str, Voi], mean_levels: Sequence[str], limits: LevelLimits) -> Iterator[Caution]:
@@ -42,6 +52,25 @@ def _left_out(vois: Mapping[str, Voi], mean_levels: Sequence[str]) -> Iterator[C
                 yield Caution(
                     "left-out", f"{100.0 * part:.0f} % of the spongiosa of {level} is {what}; it is left out."
                 )
+
+
+def _depressions(vertebrae: Sequence[Vertebra]) -> Iterator[Caution]:
+    """Endplates pressed in far more than the patient's others: by a fracture or a Schmorl's node."""
+    depths = [
+        (one.level, {"superior": one.contour.superior_depression_mm, "inferior": one.contour.inferior_depression_mm})
+        for one in vertebrae
+        if one.contour
+    ]
+    for level, ends in depths:
+        for end, depth in ends.items():
+            others = [known for name, two in depths if name != level and (known := two[end]) is not None]
+            if depth is None or len(others) < LEAST_OTHERS or depth - median(others) < DEPRESSION_MM:
+                continue
+            yield Caution(
+                "endplate-depression",
+                f"The {end} endplate of {level} is pressed in by {depth:.0f} mm, those of the other vertebrae by "
+                f"{median(others):.0f} mm: look for a fracture or a Schmorl's node.",
+            )
 
 
 def _bulges(vertebrae: Sequence[Vertebra]) -> Iterator[Caution]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from node.domain.settings import LevelLimits
@@ -51,3 +53,24 @@ def test_a_convex_posterior_wall_is_said_of_candidates_alone() -> None:
     assert [one.code for one in remarks((vertebra(3.1, 2),), {}, (), LevelLimits())] == ["posterior-wall"]
     assert remarks((vertebra(3.1, 0),), {}, (), LevelLimits()) == ()
     assert remarks((vertebra(None, 2),), {}, (), LevelLimits()) == ()
+
+
+def with_endplates(level: str, superior: float | None, inferior: float | None) -> Vertebra:
+    contour = Contour(superior_depression_mm=superior, inferior_depression_mm=inferior)
+    return replace(vertebra(None, 0), level=level, contour=contour)
+
+
+def test_an_endplate_pressed_in_more_than_the_others_is_said() -> None:
+    column = [with_endplates(level, 1.2, 1.5) for level in ("T11", "T12", "L2", "L3")]
+    (said,) = remarks((*column, with_endplates("L1", 5.0, 1.4)), {}, (), LevelLimits())
+    assert said.code == "endplate-depression"
+    assert said.message.startswith(
+        "The superior endplate of L1 is pressed in by 5 mm, those of the other vertebrae by 1 mm"
+    )
+
+
+def test_hollow_endplates_are_no_finding_where_all_are_or_too_few_were_seen() -> None:
+    hollow = tuple(with_endplates(level, 4.0, 4.5) for level in ("T11", "T12", "L1", "L2", "L3"))
+    assert remarks(hollow, {}, (), LevelLimits()) == ()
+    few = (with_endplates("L1", 6.0, 1.0), with_endplates("L2", 1.0, 1.0), with_endplates("L3", None, None))
+    assert remarks(few, {}, (), LevelLimits()) == ()
