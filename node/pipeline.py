@@ -137,7 +137,7 @@ def measure(
         cautions=doubts + renamed,
         phantom=reference.fit,
         calibration=reference.calibration,
-        vertebrae=vertebrae,
+        vertebrae=morphometry.stated(vertebrae),
         assignment=column.assignment,
         vois=vois,
         densities={},

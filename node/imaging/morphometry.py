@@ -66,6 +66,8 @@ CANDIDATE_FROM = 0.5
 what other limits would find and what they would call wrongly."""
 MOST_CERTAIN = 0.99
 """No confidence is stated above it: the spreads of healthy vertebrae are not known so far out."""
+WORST_ERROR_PART = 0.1
+"""Of heights that are stated, standard error: half of the loss that makes the mildest fracture."""
 SIDE_SPREAD = (0.06, 0.12, 0.06)
 """Between the mid-sagittal plane and those beside it, as parts of the anterior, middle and posterior
 height: they count where the middle plane is not clear."""
@@ -83,6 +85,24 @@ def deformities(vertebrae: Sequence[Vertebra]) -> tuple[Vertebra, ...]:
         replace(vertebra, deformity=_deformity(vertebra, vertebrae)) if _measurable(vertebra) else vertebra
         for vertebra in vertebrae
     )
+
+
+def stated(vertebrae: Sequence[Vertebra]) -> tuple[Vertebra, ...]:
+    """Return the vertebrae without heights, contour and judgement where the heights are too uncertain to be stated.
+
+    A candidate is stated all the same: so great a loss shows even so. Where none shows, a loss may still be there.
+    """
+    return tuple(
+        replace(one, heights=None, contour=None, deformity=None) if _too_uncertain(one) else one for one in vertebrae
+    )
+
+
+def _too_uncertain(vertebra: Vertebra) -> bool:
+    heights, deformity = vertebra.heights, vertebra.deformity
+    if heights is None or (deformity is not None and deformity.genant_grade > 0):
+        return False
+    lengths = np.array([heights.anterior_mm, heights.middle_mm, heights.posterior_mm])
+    return float(np.median(np.array(heights.standard_errors_mm) / lengths)) > WORST_ERROR_PART
 
 
 def _measurable(vertebra: Vertebra) -> bool:

@@ -8,6 +8,7 @@ from statistics import median
 from node.domain.findings import Caution
 from node.domain.settings import LevelLimits
 from node.domain.spine import Vertebra, Voi
+from node.imaging.morphometry import NORMS
 
 LEFT_OUT_FROM = 0.03
 """Of a VOI: less is not worth a sentence."""
@@ -26,6 +27,7 @@ def remarks(
     return (
         *_substitutes(vois, mean_levels, limits),
         *_left_out(vois, mean_levels),
+        *_unread(vertebrae),
         *_depressions(vertebrae),
         *_bulges(vertebrae),
     )
@@ -52,6 +54,16 @@ def _left_out(vois: Mapping[str, Voi], mean_levels: Sequence[str]) -> Iterator[C
                 yield Caution(
                     "left-out", f"{100.0 * part:.0f} % of the spongiosa of {level} is {what}; it is left out."
                 )
+
+
+def _unread(vertebrae: Sequence[Vertebra]) -> Iterator[Caution]:
+    levels = [one.level for one in vertebrae if one.complete and one.heights is None and one.level in NORMS]
+    if levels:
+        yield Caution(
+            "heights-not-stated",
+            f"Heights of {', '.join(levels)} are not known well enough to tell a fracture from none "
+            "(thick slices or hidden endplates): look at the reformats.",
+        )
 
 
 def _depressions(vertebrae: Sequence[Vertebra]) -> Iterator[Caution]:

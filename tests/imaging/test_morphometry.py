@@ -9,7 +9,7 @@ import pytest
 
 from node.domain.spine import Contour, Deformity, Frame, Heights, SideHeights, Vertebra
 from node.domain.volume import Mask
-from node.imaging.morphometry import CONCAVITY_NORM, NORMS, deformities
+from node.imaging.morphometry import CONCAVITY_NORM, NORMS, deformities, stated
 
 COLUMN = ("T10", "T11", "T12", "L1", "L2", "L3", "L4", "L5")
 NOWHERE = ((0.0, 0.0, 0.0),) * 6
@@ -131,3 +131,15 @@ def test_a_lone_vertebra_is_judged_by_its_own_ratios() -> None:
     (found,) = deformities([vertebra("L1", 0.6 * 27.0, 0.75 * 27.0, 27.0)])
     assert found.deformity is not None
     assert found.deformity.type == "wedge"
+
+
+def test_heights_too_uncertain_to_tell_a_fracture_are_not_stated() -> None:
+    unsure = replace(vertebra("L1", 26.0, 24.0, 27.0, error=3.8), deformity=Deformity("none", 3.0, 0, 0.9))
+    (found,) = stated([unsure])
+    assert (found.heights, found.deformity, found.contour) == (None, None, None)
+
+
+def test_a_candidate_is_stated_however_uncertain_its_heights() -> None:
+    collapsed = replace(vertebra("L1", 10.0, 10.0, 26.0, error=3.8), deformity=Deformity("wedge", 58.0, 3, 0.9))
+    assert stated([collapsed]) == (collapsed,)
+    assert stated([normal("L1")])[0].heights is not None
