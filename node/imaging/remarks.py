@@ -6,30 +6,32 @@ from collections.abc import Iterator, Mapping, Sequence
 from statistics import median
 
 from node.domain.findings import Caution
-from node.domain.settings import LevelLimits
+from node.domain.settings import FractureLimits, LevelLimits
 from node.domain.spine import Vertebra, Voi
 from node.imaging.morphometry import NORMS
 
+USUAL = FractureLimits()
 LEFT_OUT_FROM = 0.03
 """Of a VOI: less is not worth a sentence."""
-BULGE_MM = 2.0
-"""A posterior wall that stands out so far is convex: healthy ones are flat or hollow."""
 
-DEPRESSION_MM, LEAST_OTHERS = 2.5, 3
-"""By which an endplate is deeper than the median of at least so many others of the patient: normal ones differ from
-it by 1.4 mm or less in 98 of 100 (docs/bodies.md)."""
+LEAST_OTHERS = 3
+"""Endplates of the patient that one is compared with."""
 
 
 def remarks(
-    vertebrae: Sequence[Vertebra], vois: Mapping[str, Voi], mean_levels: Sequence[str], limits: LevelLimits
+    vertebrae: Sequence[Vertebra],
+    vois: Mapping[str, Voi],
+    mean_levels: Sequence[str],
+    limits: LevelLimits,
+    fractures: FractureLimits = USUAL,
 ) -> tuple[Caution, ...]:
     """Return the remarks about the levels of the mean and about candidates for review."""
     return (
         *_substitutes(vois, mean_levels, limits),
         *_left_out(vois, mean_levels),
         *_unread(vertebrae),
-        *_depressions(vertebrae),
-        *_bulges(vertebrae),
+        *_depressions(vertebrae, fractures),
+        *_bulges(vertebrae, fractures),
     )
 
 
@@ -66,7 +68,7 @@ def _unread(vertebrae: Sequence[Vertebra]) -> Iterator[Caution]:
         )
 
 
-def _depressions(vertebrae: Sequence[Vertebra]) -> Iterator[Caution]:
+def _depressions(vertebrae: Sequence[Vertebra], limits: FractureLimits) -> Iterator[Caution]:
     """Endplates pressed in far more than the patient's others: by a fracture or a Schmorl's node."""
     depths = [
         (one.level, {"superior": one.contour.superior_depression_mm, "inferior": one.contour.inferior_depression_mm})
@@ -76,7 +78,7 @@ def _depressions(vertebrae: Sequence[Vertebra]) -> Iterator[Caution]:
     for level, ends in depths:
         for end, depth in ends.items():
             others = [known for name, two in depths if name != level and (known := two[end]) is not None]
-            if depth is None or len(others) < LEAST_OTHERS or depth - median(others) < DEPRESSION_MM:
+            if depth is None or len(others) < LEAST_OTHERS or depth - median(others) < limits.depression_mm:
                 continue
             yield Caution(
                 "endplate-depression",
@@ -85,10 +87,10 @@ def _depressions(vertebrae: Sequence[Vertebra]) -> Iterator[Caution]:
             )
 
 
-def _bulges(vertebrae: Sequence[Vertebra]) -> Iterator[Caution]:
+def _bulges(vertebrae: Sequence[Vertebra], limits: FractureLimits) -> Iterator[Caution]:
     for one in vertebrae:
         bulge = one.contour.posterior_bulge_mm if one.contour else None
-        if bulge is not None and bulge >= BULGE_MM and one.deformity and one.deformity.genant_grade >= 1:
+        if bulge is not None and bulge >= limits.bulge_mm and one.deformity and one.deformity.genant_grade >= 1:
             yield Caution(
                 "posterior-wall",
                 f"The posterior wall of {one.level}, a candidate for a fracture, stands out by {bulge:.0f} mm: "

@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from node.domain.settings import FractureLimits
 from node.domain.spine import Contour, Deformity, Frame, Heights, SideHeights, Vertebra
 from node.domain.volume import Mask
 from node.imaging.morphometry import CONCAVITY_NORM, NORMS, deformities, stated
@@ -143,3 +144,12 @@ def test_a_candidate_is_stated_however_uncertain_its_heights() -> None:
     collapsed = replace(vertebra("L1", 10.0, 10.0, 26.0, error=3.8), deformity=Deformity("wedge", 58.0, 3, 0.9))
     assert stated([collapsed]) == (collapsed,)
     assert stated([normal("L1")])[0].heights is not None
+
+
+def test_a_lower_limit_makes_a_doubtful_loss_a_candidate() -> None:
+    doubtful = [vertebra("L1", 0.79 * 0.93 * 27.0, 22.5, 27.0) if one == "L1" else normal(one) for one in COLUMN]
+    kinds = [
+        {one.level: one.deformity for one in deformities(doubtful, FractureLimits(candidate_from=limit))}["L1"]
+        for limit in (0.95, 0.1)
+    ]
+    assert [one and one.type for one in kinds] == ["none", "wedge"]
