@@ -429,6 +429,7 @@ def _change_statements(report: Report, change: Change) -> Iterator[ContentItem]:
         reasons = "; ".join(change.not_comparable)
         yield items.text(concepts["change"], report.say("change_not_comparable", date=on, reasons=reasons))
         return
+    other = "; ".join(change.differences)
     rate = change.percent_per_year
     sentence = report.say(
         "change",
@@ -437,6 +438,7 @@ def _change_statements(report: Report, change: Change) -> Iterator[ContentItem]:
         percent="–" if change.change_percent is None else f"{change.change_percent:+.1f}",
         rate="" if rate is None else report.say("change_rate", rate=f"{rate:+.1f}"),
         least=f"{change.least_significant_change_mg_cm3:.1f}",
+        differences=report.say("change_differences", differences=other) if other else "",
     )
     yield items.text(concepts["change"], sentence)
     yield items.code(concepts["change_significant"], answers["yes" if change.significant else "no"])

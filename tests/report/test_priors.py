@@ -9,7 +9,7 @@ from pathlib import Path
 import pydicom
 import pytest
 
-from node.domain.prior import Change
+from node.domain.prior import Change, NotComparable
 from node.report import priors, write
 from node.report.sr import walk
 from tests.report import fixtures
@@ -53,7 +53,7 @@ def test_change_is_reported(head_first: Written, out_dir: Path) -> None:
     stored, volume = head_first
     (prior,) = priors(reports(head_first, out_dir / "before"))
     change = Change(prior, (), -8.0, -6.9, -3.4, 5.2, True)
-    elsewhere = Change(replace(prior, material="CaHA"), ("the earlier density is in CaHA",))
+    elsewhere = Change(replace(prior, material="CaHA"), (NotComparable("material", "the earlier density is in CaHA"),))
     findings = fixtures.findings(volume, stored, changes=(change, elsewhere))
     objects = write(findings, volume, fixtures.job(stored, out_dir))
     said = [str(i.TextValue) for i in walk(pydicom.dcmread(sr_of(objects))) if "Since 2024" in str(i.get("TextValue"))]
