@@ -50,11 +50,21 @@ class Report:
     """Reports that those of this job replace."""
     segmentation: Plan | None = None
     """The segments that groups refer to; ``None`` where none is sent."""
+    vertebrae_wanted: int = 2
+    """In the mean."""
 
     @property
     def refused(self) -> bool:
         """Whether there is no density to report."""
         return self.findings.refusal is not None
+
+    @property
+    def missing(self) -> str | None:
+        """What the report lacks of what it should say, in at most 64 characters."""
+        refusal, levels = self.findings.refusal, self.findings.mean_levels
+        if refusal is not None:
+            return f"not measured: {refusal.reason}"[:64]
+        return f"mean of {', '.join(levels)} alone"[:64] if len(levels) < self.vertebrae_wanted else None
 
     @property
     def written(self) -> frozenset[str]:
