@@ -16,7 +16,7 @@ from typing import Literal, Protocol
 from node import assurance, log, routing
 from node.admin import Watch
 from node.config import Config, Rule
-from node.delivery import Deliverer
+from node.delivery import Deliverer, Lookup
 from node.dicom import geometry
 from node.domain.decision import Decision
 from node.domain.instance import Series
@@ -154,6 +154,9 @@ class Node:
             tls=config.receiver.tls,
             owner=self.executor_id,
         )
+        self.lookup = Lookup(
+            config.prior_archive, config.receiver.ae_title, self.ledger.objects_at, config.receiver.tls
+        )
         self.engine = Engine(
             config.work,
             self.ledger,
@@ -162,6 +165,7 @@ class Node:
             on_finished=lambda _job: self._finished(),
             executor_id=self.executor_id,
             database=config.database if self.shared else None,
+            look_up=self.lookup,
         )
         self.assembly = Assembly(self.ledger, config.assembly, lambda: self._routes, self.engine.start_job)
         self.receiver = Receiver(config.receiver, self.ledger)
@@ -222,6 +226,7 @@ class Node:
         """Put another configuration in force: each part exchanges one reference."""
         self.config = config
         self.deliverer.configure(config.destinations)
+        self.lookup.configure(config.prior_archive, config.receiver.ae_title, config.receiver.tls)
         self._routes = self._routed(config)
         self.assembly.configure(config.assembly)
         self.receiver.configure(config.receiver)
