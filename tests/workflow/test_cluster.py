@@ -61,7 +61,6 @@ def test_three_workers_two_of_them_killed_again_and_again(server: Server, tmp_pa
             for kill in range(KILLS):
                 time.sleep(1.0 + chance.random() * 2)
                 workers[kill % 2].kill()
-                workers[kill % 2].start()
             wait_until(lambda: _delivered(ledger, STUDIES), 180, ledger.counts)
             rows = ledger.status()
             finished = [event for event in ledger.events() if event.kind == "job-closed"]
@@ -91,7 +90,7 @@ def test_the_work_of_a_host_that_died_is_taken_over_within_the_stated_time(
             wait_until(lambda: len(ledger.executors.all()) == 2, 60)
             time.sleep(DEAD_AFTER_S)
             assert ledger.counts()[State.MEASURING] == 1, "the measurement was to be under way"
-            first.kill()
+            first.die()
             begun = time.monotonic()
             starts = lambda: sum(event.kind == "executor-gone" for event in ledger.events())  # noqa: E731
             wait_until(lambda: starts() == 1, TAKEN_OVER_S)
