@@ -32,9 +32,9 @@ from tests.chaos.site import Archive, SmallDisk, Victim, configuration, lock_dat
 
 PROGRAMS = ("dcmsend", "storescu")
 SENDERS = 2
-SECONDS_A_KILL = 5.0
-"""Between two kills, about: so the studies are spread over the time of breaking."""
 _STARTING_S = 2.0
+_AT_WORK_S = 4.0
+"""Latest moment of a kill, counted from the start or from when the node listens."""
 _OPEN_S = 30.0
 _LOCKED_S = 11.0
 """Longer than the node waits for a database."""
@@ -80,12 +80,13 @@ class Chaos:
         return self.counts
 
     def _send(self, scanner: Scanner, numbers: range, kills: int) -> None:
-        """One study after the other, at a pace that lasts about as long as the breaking does."""
-        pause_s = kills * SECONDS_A_KILL / max(1, len(numbers))
+        """One study after the other, as the breaking goes on; pauses among them, at random."""
         chance = random.Random(numbers.start)
         for number in numbers:
+            while self.counts.kills < kills * (number - 1) // self.counts.studies:
+                time.sleep(0.1)
             scanner.send(study(self._folder / "studies", number), PROGRAMS[number % len(PROGRAMS)])
-            time.sleep(2 * pause_s * chance.random())
+            time.sleep(chance.random())
 
     def _break(self, kills: int, say: Callable[[str], None]) -> None:
         """Kill so often; now and then something else goes wrong, and the kill comes while it does."""
@@ -107,7 +108,7 @@ class Chaos:
             self.counts.kills_while_starting += 1
             time.sleep(moment_s * _STARTING_S)
         else:
-            time.sleep(moment_s * SECONDS_A_KILL)
+            time.sleep(moment_s * _AT_WORK_S)
         self._victim.kill()
         self.counts.kills += 1
 

@@ -86,6 +86,7 @@ class Victim:
         self.log = config.file.with_name(f"node-{roles.replace(',', '-')}-{id(self)}.log")
         self._command = [sys.executable, "-m", "tests.chaos.serve", str(config.file), roles, function]
         self._process: subprocess.Popen[bytes] | None = None
+        self._begun_at = 0
         self._lock = threading.Lock()
         self._over = threading.Event()
 
@@ -122,6 +123,18 @@ class Victim:
             time.sleep(0.1)
         return False
 
+    def wait_until_logged(self, event: str, limit_s: float) -> bool:
+        """Wait until the running process has logged an event; whether it has."""
+        deadline = time.monotonic() + limit_s
+        while True:
+            with self.log.open("rb") as log:
+                log.seek(self._begun_at)
+                if event.encode() in log.read():
+                    return True
+            if time.monotonic() > deadline:
+                return False
+            time.sleep(0.05)
+
     def stop(self) -> int | None:
         """End it, in order if it listens to reason; return its exit status."""
         self._over.set()
@@ -137,6 +150,7 @@ class Victim:
 
     def _spawn(self) -> None:
         with self.log.open("ab") as output:
+            self._begun_at = output.tell()
             self._process = subprocess.Popen(self._command, stdout=output, stderr=subprocess.STDOUT)
 
     def _look_after(self) -> None:
