@@ -55,7 +55,8 @@ def test_work_of_a_host_that_died_or_was_stopped_is_done_by_another_within_the_s
             for number in (1, 2):
                 Scanner(config).send(study(tmp_path / "studies", number), "dcmsend")
             wait_until(lambda: ledger.counts()[State.MEASURING] == 2, 60, ledger.counts)
-            assert dying.wait_until_logged("measuring", 1) and stopping.wait_until_logged("measuring", 1)
+            assert dying.wait_until_logged("measuring", 1)
+            assert stopping.wait_until_logged("measuring", 1)
             monkeypatch.setenv("VBMD_TEST_SLOWLY_S", "0.1")
             heir.start()
             wait_until(lambda: len(ledger.executors.all()) == 4, 60)
