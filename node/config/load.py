@@ -266,6 +266,7 @@ def _config(
             **receiver,
             spool=spool,
             senders=tuple(Sender(**row.model_dump()) for row in arrays["senders"]),
+            reporters=tuple(_reporter(row) for row in arrays["destinations"] if "commitment" in row.proof),
             tls=_tls(tables["tls"].model_dump(), file.parent),
         ),
         assembly=AssemblySettings(node["quiet_period_s"], node["sweep_interval_s"]),
@@ -321,6 +322,11 @@ def _admin(row: Table, environment: Mapping[str, str]) -> AdminSettings:
 def _destination(row: Table) -> Destination:
     values = row.model_dump()
     return Destination(**(values | {"retry": RetryPolicy(**values["retry"])}))
+
+
+def _reporter(row: Any) -> Sender:
+    """An archive answers a commitment request when it likes, calling whom it was asked by."""
+    return Sender(row.name, ae_title=row.ae_title, called_ae_title=row.calling_ae_title)
 
 
 def _page(row: Table, folder: Path) -> PageSettings:

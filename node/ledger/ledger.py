@@ -7,7 +7,7 @@ The truth of the node is here; timers, queues and folders are only ways to act o
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -178,10 +178,10 @@ class Ledger:
         with self._database.write() as connection:
             shipments.postpone(connection, shipment, sop_instance_uid, until)
 
-    def record_proof(self, shipment: Shipment, proven: Sequence[str], absent: Sequence[str], again: float) -> None:
-        """Record which objects a destination says it holds; those it does not hold are sent again at ``again``."""
+    def record_proof(self, shipment: Shipment, proven: Sequence[str], absent: Mapping[str, float | None]) -> None:
+        """Record which objects a destination says it holds, and when those it does not hold are sent again."""
         with self._database.write() as connection:
-            shipments.record_proof(connection, self.now(), shipment, proven, absent, again)
+            shipments.record_proof(connection, self.now(), shipment, proven, absent)
 
     def record_no_proof(self, shipment: Shipment, why: str, again: float | None) -> None:
         """Record that a destination could not be asked what it holds; ``None``: it is given up."""
