@@ -86,10 +86,9 @@ def next_due(connection: sa.Connection, destination: str) -> float | None:
     """Return when the next object is due at a destination."""
     if controls.is_off(connection, Switch.DESTINATION, destination):
         return None
-    query = sa.select(sa.func.min(_D.c.next_attempt_at)).where(
-        _D.c.destination == destination, sa.or_(_TO_SEND, _TO_PROVE)
-    )
-    return connection.execute(query).scalar()
+    first = sa.select(sa.func.min(_D.c.next_attempt_at)).where(_D.c.destination == destination)
+    moments = [connection.execute(first.where(wanted)).scalar() for wanted in (_TO_SEND, _TO_PROVE)]
+    return min((at for at in moments if at is not None), default=None)
 
 
 def _load(connection: sa.Connection, destination: str, job_id: str, wanted: sa.ColumnElement[bool]) -> Shipment:
