@@ -226,6 +226,7 @@ class Node:
         self.assembly.configure(config.assembly)
         self.receiver.configure(config.receiver)
         self.watch.configure(config)
+        self.reminder.configure(config.quality)
 
     def _routed(self, config: Config) -> Routes:
         return routes(config, lambda scanner: self.ledger.quality_record(scanner, patients=False))

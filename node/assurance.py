@@ -100,6 +100,10 @@ class Reminder:
         )
         self._scheduler.start()
 
+    def configure(self, settings: QualitySettings) -> None:
+        """Go by other settings from now on; another interval counts from the next start."""
+        self._settings = settings
+
     def stop(self) -> None:
         """Stop reminding; a look under way is waited for."""
         if self._scheduler.running:

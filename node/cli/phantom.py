@@ -54,6 +54,11 @@ def add(
     slab_width: Annotated[float | None, typer.Option(help="mm")] = None,
     slab_thickness: Annotated[float | None, typer.Option(help="mm")] = None,
     slab_length: Annotated[float | None, typer.Option(help="mm")] = None,
+    shape: Annotated[str | None, typer.Option(help="Of the plate: flat, curved or torso.")] = None,
+    tolerance: Annotated[float | None, typer.Option(help="mm that the stated dimensions may be off")] = None,
+    geometry: Annotated[
+        str | None, typer.Option(help="Of the dimensions: published, partly published, measured or not published.")
+    ] = None,
     source: Annotated[str | None, typer.Option(help="Where the values come from, for the reader.")] = None,
     note: Annotated[str | None, typer.Option(help="For the reader.")] = None,
     folder: Annotated[Path | None, typer.Option("--out", help="Default: phantoms/ beside the configuration.")] = None,
@@ -79,6 +84,9 @@ def add(
         "slab_width_mm": slab_width,
         "slab_thickness_mm": slab_thickness,
         "slab_length_mm": slab_length,
+        "shape": shape,
+        "tolerance_mm": tolerance,
+        "geometry": geometry,
         "source": source,
         "note": note,
     }

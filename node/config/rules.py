@@ -191,6 +191,8 @@ class Rule(Table):
     """Measure and keep, send nothing until it is released: for a rule on trial."""
     allow_derived: bool = False
     """Whether derived axial images (averages, multiplanar reformats) may be measured."""
+    every_series: bool = False
+    """Whether all series of a study that meet it are measured, not the best one: for QA scans at several kVp."""
     asynchronous: bool = False
     """Whether a scan without a phantom may be measured by the calibration of the scanner's QA scans."""
 

@@ -1,8 +1,8 @@
 """Series of a study + rules → one ``Decision`` for each series.
 
 Built-in exclusions come first, then the rules in order (the first that matches counts), then the choice of the best
-series; each of the others says which one is better. A series that matches but is incomplete or irregular is refused
-only when the study has no suitable one.
+series; each of the others says which one is better. Series of a rule with ``every_series`` are all measured. A series
+that matches but is incomplete or irregular is refused only when the study has no suitable one.
 """
 
 from __future__ import annotations
@@ -67,12 +67,13 @@ def _choose(
     if not candidates:
         return {}
     refusals = {i: geometry.get(candidate.facts.series_instance_uid) for i, candidate in candidates.items()}
-    suitable = [candidate for i, candidate in candidates.items() if refusals[i] is None]
-    winner = best(suitable or list(candidates.values()))
+    rivals = {i: candidate for i, candidate in candidates.items() if not candidate.rule.every_series}
+    suitable = [candidate for i, candidate in rivals.items() if refusals[i] is None]
+    winner = best(suitable or list(rivals.values())) if rivals else None
     decisions = {}
     for index, candidate in candidates.items():
         refusal = refusals[index]
-        if candidate is winner:
+        if winner is None or candidate is winner or candidate.rule.every_series:
             decisions[index] = _won(candidate, refusal, verdicts[index])
         else:
             decisions[index] = _lost(candidate, winner, refusal, verdicts[index])

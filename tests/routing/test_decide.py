@@ -155,6 +155,25 @@ def test_one_refusal_for_a_study_without_a_complete_series() -> None:
     ]
 
 
+QA = rule("qa", when={"attribute": "study_description", "matches": "quality"}, every_series=True)
+
+
+def test_a_rule_may_want_every_series() -> None:
+    """A spine phantom at 100 and 120 kV in one study: each makes a line of the scanner's record."""
+    study = [series(uid, study_description="Quality ESP", kvp=kvp) for uid, kvp in (("1.1", 100.0), ("1.2", 120.0))]
+    assert actions(*study, rules=(QA, BODY)) == [("measure", "selected"), ("measure", "selected")]
+
+
+def test_what_every_series_rule_wants_does_not_compete() -> None:
+    qa = rule("qa", when={"attribute": "kvp", "equals": 100.0}, every_series=True)
+    study = series("1.1", kvp=100.0), series("1.2"), series("1.3", convolution_kernel="B70f")
+    assert actions(*study, rules=(qa, BODY)) == [
+        ("measure", "selected"),
+        ("measure", "selected"),
+        ("ignore", "better-series"),
+    ]
+
+
 def test_bad_geometry_does_not_matter_where_no_rule_matches() -> None:
     assert actions(series(slice_thickness_mm=5.0), geometry={"1.1": INCOMPLETE}) == [("ignore", "no-rule-matched")]
 
