@@ -15,6 +15,7 @@ from node.domain.job import MeasureJob, MeasureOutcome
 from node.domain.quality import CrossCalibration, QualityRecord, ScanRecord
 from node.ledger import arrivals, jobs, quality, shipments, status, studies
 from node.ledger.ageing import AgeingBook
+from node.ledger.auditing import AuditBook
 from node.ledger.commitments import CommitmentBook
 from node.ledger.configs import ConfigBook
 from node.ledger.controls import ControlBook
@@ -61,6 +62,7 @@ class Ledger:
         self.proofs = ProofBook(self._database, clock)
         self.ageing = AgeingBook(self._database, clock)
         self.figures = FigureBook(self._database, clock)
+        self.audit = AuditBook(self._database, clock)
 
     def close(self) -> None:
         """Close the database."""
