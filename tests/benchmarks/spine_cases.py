@@ -33,12 +33,15 @@ SIMULATED = (
     "scoliosis",
     "contrast",
 )
+UNMEASURABLE = ("thorax_b", "slab_T11_T12_jpeg2000", "head_irregular_spacing")
+"""Real CT without a whole L1 or L2, or with slices that do not make a stack."""
 READ_BY_EYE = {
     "T12": (-16.0, 60.0, -528.0),
     "L1": (-14.5, 57.0, -561.0),
     "L2": (-14.0, 53.0, -595.0),
 }
 """abdomen_a, ± 3 mm."""
+ABDOMEN_A = ("abdomen_a", "abdomen_a_with_simulated_phantom")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -177,10 +180,15 @@ def real() -> list[Case]:
     l3 = nifti(crop / "sub-ct_seg-vert_label-22_msk.nii.gz").hu == 22
     cropped = nifti(crop / "sub-ct_label-22_ct.nii.gz")
     return [
-        Case("abdomen_a", dicom("abdomen_a"), {k: np.array(p) for k, p in READ_BY_EYE.items()}, {}),
+        *(Case(name, dicom(name), {k: np.array(p) for k, p in READ_BY_EYE.items()}, {}) for name in ABDOMEN_A),
         Case("ct_3mm", volume, {f"L{n}": _centroid(volume, labels.hu == 19 + n) for n in range(1, 6)}, {}),
         Case("crop_L3", cropped, {"L3": _centroid(cropped, body & l3)}, {}),
     ]
+
+
+def unmeasurable(name: str) -> Case:
+    """A real case that must not be measured. Raises ``StudyRefused`` where it cannot even be read."""
+    return Case(name, dicom(name), {}, {}, "no whole L1 or L2")
 
 
 def dicom(name: str, folder: str = "") -> Volume:
