@@ -41,6 +41,8 @@ READ_BY_EYE = {
     "L2": (-14.0, 53.0, -595.0),
 }
 """abdomen_a, ± 3 mm."""
+RESEARCH_FILES = {"ct_3mm_with_labels": "example_ct.nii.gz", "crop_L3_with_labels": "sub-ct_label-22_ct.nii.gz"}
+RESEARCH_LABELS = Path("spine_report") / "test_result" / "totalseg_vertebrae_pp_refined.nii.gz"
 ABDOMEN_A = ("abdomen_a", "abdomen_a_with_simulated_phantom")
 
 
@@ -172,18 +174,22 @@ def simulated(name: str) -> Case:
 
 def real() -> list[Case]:
     """The real cases with reference points."""
-    labelled = unpacked("ct_3mm_with_labels")
-    volume = nifti(labelled / "example_ct.nii.gz")
-    labels = nifti(labelled / "spine_report" / "test_result" / "totalseg_vertebrae_pp_refined.nii.gz")
+    volume = research("ct_3mm_with_labels")
+    labels = nifti(unpacked("ct_3mm_with_labels") / RESEARCH_LABELS)
     crop = unpacked("crop_L3_with_labels")
     body = nifti(crop / "sub-ct_seg-subreg_label-22_msk.nii.gz").hu == 49
     l3 = nifti(crop / "sub-ct_seg-vert_label-22_msk.nii.gz").hu == 22
-    cropped = nifti(crop / "sub-ct_label-22_ct.nii.gz")
+    cropped = research("crop_L3_with_labels")
     return [
         *(Case(name, dicom(name), {k: np.array(p) for k, p in READ_BY_EYE.items()}, {}) for name in ABDOMEN_A),
         Case("ct_3mm", volume, {f"L{n}": _centroid(volume, labels.hu == 19 + n) for n in range(1, 6)}, {}),
         Case("crop_L3", cropped, {"L3": _centroid(cropped, body & l3)}, {}),
     ]
+
+
+def research(name: str) -> Volume:
+    """A case that is no DICOM."""
+    return nifti(unpacked(name) / RESEARCH_FILES[name])
 
 
 def unmeasurable(name: str) -> Case:
