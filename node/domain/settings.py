@@ -446,6 +446,31 @@ class Destination:
 
 
 @dataclass(frozen=True, slots=True)
+class ArchiveSettings:
+    """How an archive is asked for the patient's earlier reports."""
+
+    method: Literal["get", "move"] = "get"
+    """C-GET over the association that asks, or C-MOVE to the node's own port."""
+    max_age_years: float = 10.0
+    max_studies: int = 5
+    """The latest: a trend needs no more."""
+    time_limit_s: float = 20.0
+    """For all of it; the measurement goes on without what has not come by then."""
+    rest_s: float = 300.0
+    """How long an archive that did not answer is not asked again."""
+
+
+@dataclass(frozen=True, slots=True)
+class PriorArchive:
+    """The archive that is asked."""
+
+    destination: Destination
+    settings: ArchiveSettings = field(default_factory=ArchiveSettings)
+    series_descriptions: tuple[str, ...] = ()
+    """Of the series that hold this node's reports, by every template that is known."""
+
+
+@dataclass(frozen=True, slots=True)
 class DeliverySettings:
     """Sending as a whole."""
 
