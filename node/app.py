@@ -16,7 +16,7 @@ from typing import Literal, Protocol
 from node import assurance, log, routing
 from node.admin import Auditor, Here, Watch
 from node.config import Config, Rule
-from node.delivery import Deliverer
+from node.delivery import Deliverer, Lookup
 from node.dicom import geometry
 from node.domain.decision import Decision
 from node.domain.instance import Series
@@ -154,6 +154,9 @@ class Node:
             tls=config.receiver.tls,
             owner=self.executor_id,
         )
+        self.lookup = Lookup(
+            config.prior_archive, config.receiver.ae_title, self.ledger.objects_at, config.receiver.tls
+        )
         self.engine = Engine(
             config.work,
             self.ledger,
@@ -162,14 +165,14 @@ class Node:
             on_finished=lambda _job: self._finished(),
             executor_id=self.executor_id,
             database=config.database if self.shared else None,
+            look_up=self.lookup,
         )
         self.assembly = Assembly(self.ledger, config.assembly, lambda: self._routes, self.engine.start_job)
         self.receiver = Receiver(config.receiver, self.ledger)
         self.watch = Watch(self.ledger, config, self._door)
         self.auditor = Auditor(self.ledger, config.audit, self._here, self.executor_id, config.receiver.tls)
-        self.presence = Presence(
-            self.ledger, self.executor_id, self.host, self.roles, self._adopter() if self.shared else None
-        )
+        adopt = self.engine.adopt if self.shared and "work" in self.roles else None
+        self.presence = Presence(self.ledger, self.executor_id, self.host, self.roles, adopt)
 
     def _identify(self) -> None:
         """On one host a name that stays; where many share a database one that nobody else ever has."""
@@ -177,10 +180,6 @@ class Node:
         self.host = socket.gethostname()[:48]
         self.executor_id = f"{self.host}-{os.getpid()}-{uuid.uuid4().hex[:8]}" if self.shared else "node-1"
         self._locks: list[int] = []
-
-    def _adopter(self) -> Callable[[str], int]:
-        """Jobs are resumed by who measures; the rest of what a dead process had is free as soon as it is gone."""
-        return self.engine.adopt if "work" in self.roles else lambda _executor: 0
 
     def _parts(self) -> list[Part]:
         """In the order of their start."""
@@ -223,6 +222,7 @@ class Node:
         """Put another configuration in force: each part exchanges one reference."""
         self.config = config
         self.deliverer.configure(config.destinations)
+        self.lookup.configure(config.prior_archive, config.receiver.ae_title, config.receiver.tls)
         self._routes = self._routed(config)
         self.assembly.configure(config.assembly)
         self.receiver.configure(config.receiver)

@@ -68,6 +68,10 @@ class Ledger:
         """Close the database."""
         self._database.close()
 
+    def copy_to(self, target: Path) -> None:
+        """Copy the ledger as it stands now into another file. SQLite alone: servers have means of their own."""
+        self._database.copy_to(target)
+
     def now(self) -> float:
         """Return the time by which rows are written."""
         return self._clock()
@@ -206,6 +210,11 @@ class Ledger:
         """Return where the objects of a series lie, by SOP Instance UID; those that were removed are left out."""
         with self._database.read() as connection:
             return status.stored_at(connection, series_key)
+
+    def objects_at(self, sop_instance_uids: Sequence[str]) -> dict[str, Path]:
+        """Return where received objects lie, by SOP Instance UID; those that are not there are left out."""
+        with self._database.read() as connection:
+            return status.objects_at(connection, sop_instance_uids)
 
     def events(self, series_key: str | None = None) -> list[Event]:
         """Return the history, of one series or of the node."""

@@ -19,7 +19,7 @@ import shutil
 import sqlite3
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -84,13 +84,17 @@ _STEP: StepOptions = {
 """A ledger that does not answer, or a full disk, is waited for (a day): nothing else could be done meanwhile."""
 
 
+LookUp = Callable[[MeasureJob, int, threading.Event], MeasureJob]
+"""Adds what is known elsewhere to a job, in its turn, and gives up when the node stops. Repeated, it adds the same."""
+
+
 class Engine:
     """Works from ``start`` to ``stop``. DBOS allows one in a process.
 
     ``function`` is "module:name" of a function from ``MeasureJob`` to ``MeasureOutcome``; the child imports it.
     ``on_finished`` is called with the job's identity after its outcome has been recorded. ``database``: URL of the
     PostgreSQL database that several processes share; without one the engine has an SQLite file in ``state_dir``.
-    ``executor_id``: one for each living process.
+    ``executor_id``: one for each living process. ``look_up`` is called before each start of a measurement.
     """
 
     def __init__(
@@ -102,6 +106,7 @@ class Engine:
         on_finished: Callable[[str], None] | None = None,
         executor_id: str = "node-1",
         database: str | None = None,
+        look_up: LookUp | None = None,
     ) -> None:
         self._settings = settings
         self._ledger = ledger
@@ -110,6 +115,7 @@ class Engine:
         self._on_finished = on_finished or (lambda _job: None)
         self._executor_id = executor_id
         self._database = database
+        self._look_up = look_up or (lambda job, _turn, _stopping: job)
         self._stopping = threading.Event()
         self._handed_over: set[tuple[str, int]] = set()
         self._workflow: Callable[[str], None] | None = None
@@ -176,15 +182,14 @@ class Engine:
             self._ledger.put_back(job_id, turn)
         self._handed_over.add((job_id, turn))
 
-    def adopt(self, executor_id: str) -> int:
-        """Resume here, or at any other living process, what a dead one had begun; returns how many jobs."""
-        begun = DBOS.list_workflows(
-            status="PENDING", executor_id=executor_id, name="measure", load_input=False, load_output=False
-        )
-        for workflow in begun:
+    def adopt(self, living: Collection[str]) -> int:
+        """Resume, here or at any other living process, what others had begun; returns how many jobs."""
+        begun = DBOS.list_workflows(status="PENDING", name="measure", load_input=False, load_output=False)
+        free = [workflow for workflow in begun if workflow.executor_id not in living]
+        for workflow in free:
             DBOS.resume_workflow(workflow.workflow_id, queue_name=_QUEUE)
-        _log.warning("work-taken-over", of=executor_id, jobs=len(begun))
-        return len(begun)
+            _log.warning("work-taken-over", of=workflow.executor_id, job=workflow.workflow_id)
+        return len(free)
 
     def _run(self, job_id: str) -> None:
         """The workflow: measure, at most ``attempts`` times, then record."""
@@ -215,11 +220,14 @@ class Engine:
             return {"end": "failed", "why": why, "start": begun.start}
         _log.info("measuring", job=job_id, start=begun.start)
         try:
-            job = _in_own_folder(self._ledger.job(job_id), begun.start)
+            job = self._look_up(self._ledger.job(job_id), self._ledger.turn(job_id)[0], self._stopping)
+            job = _in_own_folder(job, begun.start)
             outcome = measure(self._function, job, self._settings, self._stopping)
         except ChildFailed as failure:
             _log.warning("measurement-failed", job=job_id, why=str(failure))
             return {"end": "failed", "why": str(failure), "start": begun.start}
+        for why in outcome.priors_left_out:
+            _log.info("prior-left-out", why=why)
         return {"end": "done", "outcome": OUTCOME.dump_python(outcome, mode="json"), "start": begun.start}
 
     def _record(self, job_id: str, ending: dict[str, Any]) -> None:
@@ -240,7 +248,7 @@ class Engine:
 def _in_own_folder(job: MeasureJob, start: int) -> MeasureJob:
     """Each start writes into a folder of its own: one that was taken for dead must not disturb its successor."""
     for earlier in job.out_dir.glob("*"):
-        if earlier.is_dir() and earlier.name != str(start):
+        if earlier.is_dir() and earlier.name.isdecimal() and earlier.name != str(start):
             shutil.rmtree(earlier, ignore_errors=True)
     return replace(job, out_dir=job.out_dir / str(start))
 

@@ -1,0 +1,143 @@
+"""docs/operations.md says what is so; a backup restores a node."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import socket
+import subprocess
+from pathlib import Path
+
+import pytest
+import typer.main
+from typer.testing import CliRunner
+
+from node import cli
+from node.admin import Watch, alarms, metrics
+from node.admin.alarms import Machine
+from node.cli.console import cli as commands
+from node.config import load
+from node.demo.pacs import AE_TITLE, free_port
+from node.ledger import Ledger, sqlite_url
+from node.ledger.states import State
+from tests.chaos.site import SCANNER, Victim, configuration
+from tests.fake_pacs import fake_pacs
+from tests.intake.objects import ct_series, uid
+from tests.peers import peer
+from tests.workflow.house import wait_until
+
+ROOT = Path(__file__).resolve().parents[1]
+PAGE = (ROOT / "docs" / "operations.md").read_text(encoding="utf-8")
+cli.load()
+
+
+def _named(pattern: str) -> set[str]:
+    return set(re.findall(pattern, PAGE, re.MULTILINE))
+
+
+def test_every_command_on_the_page_exists() -> None:
+    known = set(typer.main.get_command(commands).commands)  # type: ignore[attr-defined]
+    assert _named(r"vbmd-node ([a-z]+)\b(?! \.)") - {"check"} <= known
+
+
+def test_every_operating_command_is_on_the_page() -> None:
+    assert set(cli.OPERATING) <= _named(r"`(?:vbmd-node )?([a-z]+)\b[^`]*`")
+
+
+def test_every_alarm_of_the_code_is_on_the_page() -> None:
+    source = Path(alarms.__file__).read_text(encoding="utf-8")
+    kinds = set(re.findall(r"Alarm\(\s*\"([a-z-]+)\"", source))
+    assert kinds == _named(r"^\| `([a-z-]+)` \| [^|]+ \| [^|]+ \|$") - {"receive", "work", "deliver", "admin"}
+
+
+def test_every_metric_is_on_the_page(tmp_path: Path) -> None:
+    ledger = Ledger(sqlite_url(tmp_path / "ledger.sqlite"))
+    collector = metrics.NodeCollector(ledger.figures.now(), Machine({}, 0.0), [], {}, [])
+    names = {family.name for family in collector.collect()}
+    ledger.close()
+    assert names == {name.removesuffix("_total") for name in _named(r"(vbmd_[a-z_]+)")}
+
+
+def test_the_container_asks_whether_it_lives() -> None:
+    assert 'CMD ["vbmd-node", "health"]' in (ROOT / "Dockerfile").read_text(encoding="utf-8")
+
+
+@pytest.fixture
+def watched(tmp_path: Path) -> Path:
+    file = tmp_path / "node.toml"
+    file.write_text(f'[node]\nstate = "state"\n[admin]\nport = {free_port()}\n')
+    return file
+
+
+def test_health_of_a_living_node_ends_with_0(watched: Path) -> None:
+    config = load(watched, {})
+    config.state.mkdir()
+    ledger = Ledger(config.database)
+    watch = Watch(ledger, config, dict)
+    watch.start()
+    result = CliRunner().invoke(commands, ["health", "--config", str(watched)])
+    watch.stop()
+    ledger.close()
+    assert (result.exit_code, "alive" in result.stdout) == (0, True)
+
+
+def test_health_of_a_dead_node_ends_otherwise(watched: Path) -> None:
+    assert CliRunner().invoke(commands, ["health", "--config", str(watched)]).exit_code != 0
+
+
+@pytest.mark.peer
+def test_a_restored_backup_goes_on_where_it_was_made(tmp_path: Path) -> None:
+    """One series waits for an archive that is down when the machine burns."""
+    port = free_port()
+    config = configuration(tmp_path / "node", port, quiet_period_s=1.0)
+    node, target = Victim(config), tmp_path / "backup"
+    node.start()
+    try:
+        _up(config.receiver.port)
+        _send(config.receiver.port, tmp_path, 1)
+        _wait(config.database, 1, State.DELIVERING)
+        for _ in range(2):
+            copied = CliRunner().invoke(commands, ["backup", str(target), "--config", str(config.file)])
+            assert copied.exit_code == 0, copied.output
+        assert "0 files copied" in copied.output
+        node.kill()
+        shutil.rmtree(config.state)
+        config.state.mkdir()
+        for name in ("node.sqlite", "spool", "jobs"):
+            source = target / name
+            (shutil.copytree if source.is_dir() else shutil.copy2)(source, config.state / name)
+        with fake_pacs(port=port, ae_title=AE_TITLE) as pacs:
+            node.start()
+            _up(config.receiver.port)
+            _wait(config.database, 1, State.DELIVERED)
+            _send(config.receiver.port, tmp_path, 2)
+            _wait(config.database, 2, State.DELIVERED)
+        assert len(pacs.stored_uids) == len(set(pacs.stored_uids)) == 4
+    finally:
+        node.stop()
+
+
+def _up(port: int) -> None:
+    def listens() -> bool:
+        with socket.socket() as probe:
+            return probe.connect_ex(("127.0.0.1", port)) == 0
+
+    wait_until(listens, 60.0)
+
+
+def _send(port: int, folder: Path, study: int) -> None:
+    files = ct_series(folder / str(study), study, 1, 24)
+    address = ("127.0.0.1", str(port))
+    subprocess.run([peer("dcmsend"), "-aet", SCANNER, "-aec", "VBMD_NODE", *address, *map(str, files)], check=True)
+
+
+def _wait(database: str, study: int, state: State) -> None:
+    ledger = Ledger(database)
+    try:
+        wait_until(
+            lambda: (uid(study, 1), state) in [(row.series_instance_uid, row.state) for row in ledger.status()],
+            40.0,
+            ledger.status,
+        )
+    finally:
+        ledger.close()
