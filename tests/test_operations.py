@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import re
 import shutil
-import socket
-import subprocess
 from pathlib import Path
 
 import pytest
@@ -20,10 +18,9 @@ from node.config import load
 from node.demo.pacs import AE_TITLE, free_port
 from node.ledger import Ledger, sqlite_url
 from node.ledger.states import State
-from tests.chaos.site import SCANNER, Victim, configuration
+from tests import running
 from tests.fake_pacs import fake_pacs
-from tests.intake.objects import ct_series, uid
-from tests.peers import peer
+from tests.intake.objects import ct_series
 from tests.workflow.house import wait_until
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -85,59 +82,41 @@ def test_health_of_a_dead_node_ends_otherwise(watched: Path) -> None:
     assert CliRunner().invoke(commands, ["health", "--config", str(watched)]).exit_code != 0
 
 
+RULE = """
+retry = { first_delay_s = 0.5, max_delay_s = 1 }
+[[rules]]
+name = "trunk"
+when = { attribute = "modality", equals = "CT" }
+destinations = ["pacs"]
+"""
+
+
 @pytest.mark.peer
 def test_a_restored_backup_goes_on_where_it_was_made(tmp_path: Path) -> None:
-    """One series waits for an archive that is down when the machine burns."""
-    port = free_port()
-    config = configuration(tmp_path / "node", port, quiet_period_s=1.0)
-    node, target = Victim(config), tmp_path / "backup"
-    node.start()
-    try:
-        _up(config.receiver.port)
-        _send(config.receiver.port, tmp_path, 1)
-        _wait(config.database, 1, State.DELIVERING)
+    """A report waits for an archive that is down when the machine burns."""
+    port, target = free_port(), tmp_path / "backup"
+    config = running.configuration(tmp_path / "node", port, RULE, quiet_period_s=1.0)
+    ct_series(tmp_path / "ct", 1, 1, 24)
+    with running.serving(config) as process:
+        running.dcmsend(config, tmp_path / "ct")
+        _wait(config.database, State.DELIVERING)
         for _ in range(2):
             copied = CliRunner().invoke(commands, ["backup", str(target), "--config", str(config.file)])
-            assert copied.exit_code == 0, copied.output
-        assert "0 files copied" in copied.output
-        node.kill()
-        shutil.rmtree(config.state)
-        config.state.mkdir()
-        for name in ("node.sqlite", "spool", "jobs"):
-            source = target / name
-            (shutil.copytree if source.is_dir() else shutil.copy2)(source, config.state / name)
-        with fake_pacs(port=port, ae_title=AE_TITLE) as pacs:
-            node.start()
-            _up(config.receiver.port)
-            _wait(config.database, 1, State.DELIVERED)
-            _send(config.receiver.port, tmp_path, 2)
-            _wait(config.database, 2, State.DELIVERED)
-        assert len(pacs.stored_uids) == len(set(pacs.stored_uids)) == 4
-    finally:
-        node.stop()
+        process.kill()
+    shutil.rmtree(config.state)
+    config.state.mkdir()
+    for name in ("node.sqlite", "spool", "jobs"):
+        source = target / name
+        (shutil.copytree if source.is_dir() else shutil.copy2)(source, config.state / name)
+    with fake_pacs(port=port, ae_title=AE_TITLE) as pacs, running.serving(config):
+        _wait(config.database, State.DELIVERED)
+    assert copied.output.endswith("0 files copied, 27 were there, 0 removed.\n")
+    assert len(pacs.stored) == 1
 
 
-def _up(port: int) -> None:
-    def listens() -> bool:
-        with socket.socket() as probe:
-            return probe.connect_ex(("127.0.0.1", port)) == 0
-
-    wait_until(listens, 60.0)
-
-
-def _send(port: int, folder: Path, study: int) -> None:
-    files = ct_series(folder / str(study), study, 1, 24)
-    address = ("127.0.0.1", str(port))
-    subprocess.run([peer("dcmsend"), "-aet", SCANNER, "-aec", "VBMD_NODE", *address, *map(str, files)], check=True)
-
-
-def _wait(database: str, study: int, state: State) -> None:
+def _wait(database: str, state: State) -> None:
     ledger = Ledger(database)
     try:
-        wait_until(
-            lambda: (uid(study, 1), state) in [(row.series_instance_uid, row.state) for row in ledger.status()],
-            40.0,
-            ledger.status,
-        )
+        wait_until(lambda: [row.state for row in ledger.status()] == [state], 60.0, ledger.status)
     finally:
         ledger.close()

@@ -331,11 +331,6 @@ def _destination(row: Table) -> Destination:
     return Destination(**(values | {"retry": RetryPolicy(**values["retry"])}))
 
 
-def _reporter(row: Any) -> Sender:
-    """An archive answers a commitment request when it likes, calling whom it was asked by."""
-    return Sender(row.name, ae_title=row.ae_title, called_ae_title=row.calling_ae_title)
-
-
 def _only(kind: type[Any], row: Table) -> dict[str, Any]:
     """The values of a table that belong to one of the parts it feeds."""
     return {key: value for key, value in row.model_dump().items() if key in kind.__dataclass_fields__}
@@ -363,6 +358,11 @@ def _report_series(templates: Mapping[str, Path]) -> tuple[str, ...]:
         texts = [one.get("series_description") for one in tables if isinstance(one, dict)]
         found |= {text for text in texts if isinstance(text, str)}
     return tuple(sorted(found))
+
+
+def _reporter(row: Any) -> Sender:
+    """An archive answers a commitment request when it likes, calling whom it was asked by."""
+    return Sender(row.name, ae_title=row.ae_title, called_ae_title=row.calling_ae_title)
 
 
 def _page(row: Table, folder: Path) -> PageSettings:
