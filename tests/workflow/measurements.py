@@ -8,6 +8,8 @@ import subprocess
 import time
 from pathlib import Path
 
+import pydicom
+
 from node.domain.findings import Refusal
 from node.domain.job import MeasureJob, MeasureOutcome, OutgoingObject
 from tests.intake import objects
@@ -95,6 +97,17 @@ def hang_with_helper(job: MeasureJob) -> MeasureOutcome:
 
 def crash_at_three(job: MeasureJob) -> MeasureOutcome:
     return crash(job) if len(job.series.instances) == 3 else succeed(job)
+
+
+def by_description(job: MeasureJob) -> MeasureOutcome:
+    """Succeed, or crash as the series' description says, quoting the patient's name as libraries do."""
+    first = pydicom.dcmread(job.series.instances[0].path)
+    print(first.PatientName)
+    if "poison" in str(first.SeriesDescription):
+        raise ValueError(f"Invalid value: {first.PatientName}")
+    if "refused" in str(first.SeriesDescription):
+        return refuse(job)
+    return succeed(job)
 
 
 def lose_result(job: MeasureJob) -> MeasureOutcome:
