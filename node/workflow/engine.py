@@ -12,7 +12,6 @@ outcome is void: the ledger takes that of the latest start alone.
 from __future__ import annotations
 
 import errno
-import fcntl
 import json
 import os
 import shutil
@@ -42,6 +41,7 @@ from node.errors import ConfigError, MeasurementFailed, Problem
 from node.ledger import Ledger, LedgerUnavailable, driver_url
 from node.workflow.child import OUTCOME
 from node.workflow.measuring import ChildFailed, measure
+from node.workflow.presence import exclusive
 
 APPLICATION_VERSION = "1"
 """Raised only when the steps of the workflow change their order: jobs begun under another version do not resume."""
@@ -249,20 +249,6 @@ def _check_sqlite(python: tuple[int, int], sqlite: tuple[int, int, int]) -> None
     if python >= (3, 12) and sqlite < (3, 42, 0):
         message = f"Python {python[0]}.{python[1]} is linked to SQLite {'.'.join(map(str, sqlite))}; 3.42 is needed."
         raise ConfigError((Problem("SQLite", "", message, "Use Python 3.11, or a system with a newer SQLite."),))
-
-
-def exclusive(path: Path) -> int:
-    """Hold a lock file for the life of this process; returns its descriptor. Raises ``ConfigError`` if it is held."""
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o640)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError as error:
-        os.close(descriptor)
-        message = "another node works with this folder."
-        raise ConfigError(
-            (Problem(str(path), "", message, "Stop it, or give this node a folder of its own."),)
-        ) from error
-    return descriptor
 
 
 def _postgresql(url: str) -> sa.Engine:
