@@ -29,7 +29,7 @@ from node.workflow.presence import Presence, exclusive
 
 if TYPE_CHECKING:
     from node.admin import Watch
-    from node.delivery import Deliverer
+    from node.delivery import Deliverer, Lookup
     from node.workflow.engine import Engine
 
 _log = log.get(__name__)
@@ -148,6 +148,7 @@ class Node:
         self.receiver = Receiver(config.receiver, self.ledger) if "receive" in self.roles else None
         self.watch = self._watch() if "admin" in self.roles else None
         self.deliverer = self._deliverer() if "deliver" in self.roles else None
+        self.lookup = self._lookup() if "work" in self.roles else None
         self.engine = self._engine(function) if "work" in self.roles else None
         self.assembly, self.reminder = self._assembly(), assurance.Reminder(self.ledger, config.quality)
         adopt = self.engine.adopt if self.engine and self.shared else None
@@ -166,6 +167,12 @@ class Node:
             self.ledger, self.config.destinations, receiver.ae_title, tls=receiver.tls, owner=self.executor_id
         )
 
+    def _lookup(self) -> Lookup:
+        from node.delivery import Lookup
+
+        receiver = self.config.receiver
+        return Lookup(self.config.prior_archive, receiver.ae_title, self.ledger.objects_at, receiver.tls)
+
     def _engine(self, function: str) -> Engine:
         from node.workflow.engine import Engine  # only here: it is large, and the other roles do without it
 
@@ -177,6 +184,7 @@ class Node:
             on_finished=lambda _job: self._finished(),
             executor_id=self.executor_id,
             database=self.config.database if self.shared else None,
+            look_up=self.lookup,
         )
 
     def _assembly(self) -> Assembly | None:
@@ -228,6 +236,8 @@ class Node:
         self.reminder.configure(config.quality)
         if self.deliverer:
             self.deliverer.configure(config.destinations)
+        if self.lookup:
+            self.lookup.configure(config.prior_archive, config.receiver.ae_title, config.receiver.tls)
         if self.assembly:
             self.assembly.configure(config.assembly)
         if self.receiver:

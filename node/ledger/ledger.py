@@ -205,6 +205,11 @@ class Ledger:
         with self._database.read() as connection:
             return status.stored_at(connection, series_key)
 
+    def objects_at(self, sop_instance_uids: Sequence[str]) -> dict[str, Path]:
+        """Return where received objects lie, by SOP Instance UID; those that are not there are left out."""
+        with self._database.read() as connection:
+            return status.objects_at(connection, sop_instance_uids)
+
     def events(self, series_key: str | None = None) -> list[Event]:
         """Return the history, of one series or of the node."""
         with self._database.read() as connection:

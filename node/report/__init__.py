@@ -14,7 +14,7 @@ read_back      a report as plain values; result: as JSON; pictures: as PNG
 
 from node.report.files import write
 from node.report.pictures import previews, render
-from node.report.priors import priors
+from node.report.priors import judge, priors
 from node.report.read_back import SrSummary, is_bone_density, summary
 from node.report.result import document, result
 from node.report.template import Template, load
@@ -26,6 +26,7 @@ __all__ = [
     "document",
     "font_problem",
     "is_bone_density",
+    "judge",
     "load",
     "previews",
     "priors",

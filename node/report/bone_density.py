@@ -50,11 +50,21 @@ class Report:
     """Reports that those of this job replace."""
     segmentation: Plan | None = None
     """The segments that groups refer to; ``None`` where none is sent."""
+    vertebrae_wanted: int = 2
+    """In the mean."""
 
     @property
     def refused(self) -> bool:
         """Whether there is no density to report."""
         return self.findings.refusal is not None
+
+    @property
+    def missing(self) -> str | None:
+        """What the report lacks of what it should say, in at most 64 characters."""
+        refusal, levels = self.findings.refusal, self.findings.mean_levels
+        if refusal is not None:
+            return f"not measured: {refusal.reason}"[:64]
+        return f"mean of {', '.join(levels)} alone"[:64] if len(levels) < self.vertebrae_wanted else None
 
     @property
     def written(self) -> frozenset[str]:
@@ -429,6 +439,7 @@ def _change_statements(report: Report, change: Change) -> Iterator[ContentItem]:
         reasons = "; ".join(change.not_comparable)
         yield items.text(concepts["change"], report.say("change_not_comparable", date=on, reasons=reasons))
         return
+    other = "; ".join(change.differences)
     rate = change.percent_per_year
     sentence = report.say(
         "change",
@@ -437,6 +448,7 @@ def _change_statements(report: Report, change: Change) -> Iterator[ContentItem]:
         percent="–" if change.change_percent is None else f"{change.change_percent:+.1f}",
         rate="" if rate is None else report.say("change_rate", rate=f"{rate:+.1f}"),
         least=f"{change.least_significant_change_mg_cm3:.1f}",
+        differences=report.say("change_differences", differences=other) if other else "",
     )
     yield items.text(concepts["change"], sentence)
     yield items.code(concepts["change_significant"], answers["yes" if change.significant else "no"])

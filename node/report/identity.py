@@ -20,6 +20,7 @@ from pydicom.sequence import Sequence
 from node.errors import ReportInvalid
 
 CHARACTER_SET = "ISO_IR 192"
+QUALIFICATION = "RESEARCH"
 
 PATIENT_AND_STUDY = (
     # PS3.3 C.7.1.1 Patient, C.7.1.3 Clinical Trial Subject
@@ -157,8 +158,12 @@ def copy_attributes(source: Dataset, target: Dataset, keywords: Iterable[str]) -
 
 
 def identify(source: Dataset, target: Dataset) -> None:
-    """Give ``target`` the patient and study of ``source``, and the character set that holds them."""
+    """Give ``target`` the patient and study of ``source``, and the character set that holds them.
+
+    It is also marked as what it is: the work of software that is no medical device (PS3.3 C.12.1, C.8.13.2.1.1).
+    """
     target.SpecificCharacterSet = CHARACTER_SET
+    target.ContentQualification = QUALIFICATION
     for keyword in REQUIRED_EMPTY:
         setattr(target, keyword, None)
     copy_attributes(source, target, PATIENT_AND_STUDY)

@@ -7,7 +7,7 @@ from datetime import date
 
 import pytest
 
-from node.domain.findings import Findings
+from node.domain.findings import Caution, Findings
 from node.domain.prior import PriorResult
 from node.domain.settings import PriorSettings
 from node.imaging.change import changes
@@ -55,6 +55,22 @@ def test_what_was_measured_otherwise_is_not_compared(found: Findings, prior: Pri
     (change,) = changes(found, ON, [prior], PriorSettings())
     assert why in " ".join(change.not_comparable)
     assert change.change_mg_cm3 is None
+
+
+@pytest.mark.parametrize(("prior", "now"), [(True, False), (False, True)])
+def test_contrast_medium_in_one_scan_only_is_not_compared(found: Findings, prior: bool, now: bool) -> None:
+    cautions = (Caution("contrast", "The image shows contrast medium."),) if now else ()
+    (change,) = changes(replace(found, cautions=cautions), ON, [replace(BEFORE, contrast=prior)], PriorSettings())
+    assert [one.code for one in change.reasons] == ["contrast"]
+
+
+def test_another_kernel_phantom_or_scanner_is_named_and_compared(found: Findings) -> None:
+    other = replace(BEFORE, kernel="B60f", phantom="Slab 3, serial S-9", scanner="CT7")
+    header = replace(found.header, convolution_kernel="B30f", station_name="CT1")
+    (change,) = changes(replace(found, header=header), ON, [other], PriorSettings())
+    assert change.change_mg_cm3 is not None
+    assert [one.split()[0] for one in change.differences] == ["kernel", "phantom", "scanner"]
+    assert "kernel B60f, now B30f" in change.differences
 
 
 def test_within_a_month_there_is_no_rate(found: Findings) -> None:
