@@ -176,7 +176,7 @@ def _levels(groups: list[_Group], template: Template) -> tuple[LevelSummary, ...
 
 
 def _is_mean(group: _Group, template: Template) -> bool:
-    return group.codes.get(_SITE) == template.sites["mean"].key
+    return group.codes.get(_SITE) in (template.sites["mean"].key, template.sites["mean-thoracolumbar"].key)
 
 
 def _level(level: str, groups: list[_Group], template: Template) -> LevelSummary:
