@@ -8,7 +8,7 @@ STUDY  ?=
 OUT    ?= demo-out
 WORKERS ?= 2
 
-.PHONY: demo test lint unit wheel bench clean
+.PHONY: demo test lint unit wheel viewer bench clean
 
 demo: $(VENV)/.installed
 	$(BIN)/vbmd-node demo --out $(OUT) $(if $(STUDY),--study "$(STUDY)")
@@ -26,6 +26,11 @@ unit: $(VENV)/.installed
 
 wheel: $(VENV)/.installed
 	$(BIN)/pip wheel --quiet --no-deps --wheel-dir dist .
+
+# The published OHIF viewer and what drives a browser, for tests/viewer. Those are skipped without it.
+viewer: $(VENV)/.installed
+	$(BIN)/pip install --quiet --disable-pip-version-check -c .ci/constraints.txt -e '.[viewer]'
+	$(BIN)/python -m tests.viewer.get_ohif
 
 bench: $(VENV)/.installed
 	$(BIN)/python -m tests.benchmarks.walk

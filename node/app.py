@@ -170,9 +170,8 @@ class Node:
         self.assembly = Assembly(self.ledger, config.assembly, lambda: self._routes, self.engine.start_job)
         self.receiver = Receiver(config.receiver, self.ledger)
         self.watch = Watch(self.ledger, config, self._door)
-        self.presence = Presence(
-            self.ledger, self.executor_id, self.host, self.roles, self._adopter() if self.shared else None
-        )
+        adopt = self.engine.adopt if self.shared and "work" in self.roles else None
+        self.presence = Presence(self.ledger, self.executor_id, self.host, self.roles, adopt)
 
     def _identify(self) -> None:
         """On one host a name that stays; where many share a database one that nobody else ever has."""
@@ -180,10 +179,6 @@ class Node:
         self.host = socket.gethostname()[:48]
         self.executor_id = f"{self.host}-{os.getpid()}-{uuid.uuid4().hex[:8]}" if self.shared else "node-1"
         self._locks: list[int] = []
-
-    def _adopter(self) -> Callable[[str], int]:
-        """Jobs are resumed by who measures; the rest of what a dead process had is free as soon as it is gone."""
-        return self.engine.adopt if "work" in self.roles else lambda _executor: 0
 
     def _parts(self) -> list[Part]:
         """In the order of their start."""

@@ -145,7 +145,7 @@ def measure(
     reference = standard.establish(volume, scene, phantoms, settings, circumstances)
     column, doubts = segmenters.find(volume, scene, settings.segmenter)
     column, delineated, renamed = spine.keep_naming(column, spine.delineate(volume, column), priors)
-    vertebrae = morphometry.deformities(delineated)
+    vertebrae = morphometry.deformities(delineated, settings.fractures)
     noise = voi_error.reference(volume, reference.fit) if reference.fit else None
     vois = voi.measure(volume, vertebrae, settings.voi, settings.suitability, noise)
     found = Findings(
@@ -154,7 +154,7 @@ def measure(
         cautions=doubts + renamed,
         phantom=reference.fit,
         calibration=reference.calibration,
-        vertebrae=vertebrae,
+        vertebrae=morphometry.stated(vertebrae, settings.fractures),
         assignment=column.assignment,
         vois=vois,
         densities={},
@@ -196,7 +196,7 @@ def _judge(
         refusal = refusal or refused
     named = found.cautions + seen.cautions + verdict.naming_caution(column.assignment)
     named += standard.cautions(reference, found.vois, mean_levels, settings.confounders)
-    named += remarks.remarks(found.vertebrae, found.vois, mean_levels, settings.levels)
+    named += remarks.remarks(found.vertebrae, found.vois, mean_levels, settings.levels, settings.fractures)
     if refusal is None:
         try:
             return _measured(replace(found, cautions=named), reference, mean_levels, settings, circumstances, seen)

@@ -16,6 +16,7 @@ _PACKAGE = {
     "dciodvfy": "dicom3tools",
     "dcentvfy": "dicom3tools",
     "java": "default-jre-headless",
+    "chromium": "chromium",
 }
 
 
@@ -27,7 +28,7 @@ def peer(program: str) -> str:
     path = shutil.which(program, path=os.pathsep.join(_folders()))
     if path:
         return path
-    _absent(f"{program} is not installed: apt-get install {_PACKAGE.get(program, 'dcmtk')}")
+    absent(f"{program} is not installed: apt-get install {_PACKAGE.get(program, 'dcmtk')}")
 
 
 def _folders() -> list[str]:
@@ -40,10 +41,11 @@ def peer_file(path: str, package: str) -> Path:
     """Return a file of a Debian package (a jar, a font), or skip or fail as ``peer`` does."""
     if Path(path).exists():
         return Path(path)
-    _absent(f"{path} is not installed: apt-get install {package}")
+    absent(f"{path} is not installed: apt-get install {package}")
 
 
-def _absent(message: str) -> NoReturn:
+def absent(message: str) -> NoReturn:
+    """Skip, or fail where every peer is required (CI)."""
     if os.environ.get("VBMD_REQUIRE_PEERS") == "1":
         pytest.fail(message)
     pytest.skip(message)

@@ -338,6 +338,15 @@ def test_shipped_phantoms_are_right() -> None:
     assert set(load(shipped("config") / "node.toml", {}).phantoms) == {file.stem for file in files}
 
 
+@pytest.mark.parametrize("file", sorted((shipped("config") / "phantoms").glob("*.toml")), ids=lambda file: file.stem)
+def test_every_shipped_phantom_says_what_is_known_of_its_geometry_and_whence(file: Path) -> None:
+    table = tomllib.loads(file.read_text(encoding="utf-8"))
+
+    assert table["geometry"] in ("published", "partly published", "not published")
+    assert table["source"]
+    assert table["nominal"]
+
+
 def test_default_phantoms(tmp_path: Path) -> None:
     assert "mine" in loaded(tmp_path).default_phantoms
     assert loaded(tmp_path, '[measure]\nphantoms = ["mine"]\n').default_phantoms == ("mine",)

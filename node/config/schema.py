@@ -35,6 +35,7 @@ from node.domain.settings import (
     ConfounderPolicies,
     DeliverySettings,
     Destination,
+    FractureLimits,
     LevelLimits,
     OnnxModel,
     Output,
@@ -259,6 +260,17 @@ SUITABILITY = table(
         min_voi_mm3=NotNegative,
     ),
 )
+FRACTURES = table(
+    "fractures",
+    fields_of(
+        FractureLimits,
+        prevalence=Annotated[float, Field(gt=0, lt=1)],
+        candidate_from=Annotated[float, Field(gt=0, lt=1)],
+        worst_error_part=Positive,
+        depression_mm=Positive,
+        bulge_mm=Positive,
+    ),
+)
 LEVEL_LIMITS = table(
     "levels",
     fields_of(
@@ -422,6 +434,7 @@ TABLES: dict[str, type[Table]] = {
     "calibration": CALIBRATION,
     "voi": VOI,
     "suitability": SUITABILITY,
+    "fractures": FRACTURES,
     "levels": LEVEL_LIMITS,
     "category": CATEGORY,
     "uncertainty": UNCERTAINTY,

@@ -97,6 +97,24 @@ class SuitabilityLimits:
 
 
 @dataclass(frozen=True, slots=True)
+class FractureLimits:
+    """When the shape of a vertebral body is a candidate for review."""
+
+    prevalence: float = 0.08
+    """Of vertebrae with a deformity, before anything is measured. One older patient in five has a moderate or severe
+    one (Williams: 19.8 %), often several, and mild ones are more frequent."""
+    candidate_from: float = 0.5
+    """Least probability of a loss of 20 % or more."""
+    worst_error_part: float = 0.1
+    """Of heights that are stated, standard error: half of the loss that makes the mildest fracture."""
+    depression_mm: float = 2.5
+    """By which an endplate is deeper than the median of the patient's others: normal ones differ from it by 1.4 mm or
+    less in 98 of 100 (docs/bodies.md)."""
+    bulge_mm: float = 2.0
+    """A posterior wall that stands out so far is convex: healthy ones are flat or hollow."""
+
+
+@dataclass(frozen=True, slots=True)
 class CategoryLimits:
     """Categories of the mean of two lumbar vertebrae (PMC7495321, table 2: both ends of 80 to 120 are low)."""
 
@@ -299,6 +317,7 @@ class MeasurementSettings:
     calibration: CalibrationLimits = field(default_factory=CalibrationLimits)
     voi: VoiShape = field(default_factory=VoiShape)
     suitability: SuitabilityLimits = field(default_factory=SuitabilityLimits)
+    fractures: FractureLimits = field(default_factory=FractureLimits)
     levels: LevelLimits = field(default_factory=LevelLimits)
     category: CategoryLimits = field(default_factory=CategoryLimits)
     uncertainty: UncertaintySettings = field(default_factory=UncertaintySettings)

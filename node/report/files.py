@@ -65,7 +65,7 @@ def prepare(findings: Findings, volume: Volume | None, job: MeasureJob) -> Repor
     source, names = Source(job.series.instances, volume), uids.of_job(job, checked.digest)
     planned = None
     if "segmentation" in job.report.outputs:
-        planned = segmentation.plan(findings, job.settings.levels.targets, source, checked, names)
+        planned = segmentation.plan(findings, source, checked, names)
     return Report(
         findings=findings,
         source=source,

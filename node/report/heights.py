@@ -130,6 +130,7 @@ def _finding(report: Report, deformity: Deformity | None) -> str:
         type=values["deformity"][deformity.type].meaning,
         loss=report.figure("height_loss", deformity.loss_percent),
         grade=deformity.genant_grade,
+        confidence=f"{deformity.confidence:.2f}",
     )
 
 

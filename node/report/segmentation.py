@@ -6,7 +6,7 @@ segment is the union that the mean was taken from.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -57,18 +57,17 @@ class Plan:
         object.__setattr__(self, "number", numbers)
 
 
-def plan(findings: Findings, targets: Sequence[str], source: Source, template: Template, uids: Uids) -> Plan | None:
-    """Bodies and VOIs of the vertebrae in the mean and of the targets beside it, and the union behind the mean.
+def plan(findings: Findings, source: Source, template: Template, uids: Uids) -> Plan | None:
+    """Body and VOI of every measured vertebra, and the union behind the mean.
 
     ``None`` where nothing was measured, and where the images have no frame of reference to be segmented in.
     """
     if findings.refusal is not None or not findings.header.frame_of_reference_uid or source.volume is None:
         return None
-    wanted = {*findings.mean_levels, *targets}
     segments: list[Segment] = []
     for vertebra in findings.vertebrae:
         level, voi = vertebra.level, findings.vois.get(vertebra.level)
-        if level not in wanted or voi is None:
+        if voi is None:
             continue
         site = template.site(level)
         body = Segment(("body", level), template.texts["tracking_body"].format(level=level), site, (vertebra.body,))

@@ -80,7 +80,7 @@ _TEXTS: Mapping[str, frozenset[str]] = {
         "comment_mean": "levels vbmd uncertainty material",
         "comment_body": "level",
         "comment_heights": "level finding",
-        "deformity_candidate": "type loss grade",
+        "deformity_candidate": "type loss grade confidence",
         "deformity_unknown": "",
         "warning": "message code",
         "change": "date change percent rate least differences",

@@ -157,6 +157,8 @@ _CAUTIONS: Mapping[str, str] = {
     "single-level": "仅一个椎体计入结果，分类需要两个椎体。",
     "substituted": "有椎体不能测量，由其他椎体代替，见报告。",
     "left-out": "部分松质骨明显偏密或偏疏，未计入结果，见报告。",
+    "heights-not-stated": "部分椎体高度测量不可靠（层厚较大或终板显示不清），未列出，请看重建图像。",
+    "endplate-depression": "个别终板凹陷明显深于其他椎体：请排除骨折或 Schmorl 结节。",
     "posterior-wall": "疑似骨折椎体的后壁膨出：请排除爆裂性或病理性骨折。",
     "levels-differ-from-prior": "椎体命名沿用既往报告，与本次单独判断不同，见报告。",
     "priors-incomplete": "既往结果未能（全部）查询到：可能还有未作比较的既往报告。",

@@ -19,7 +19,7 @@ import shutil
 import sqlite3
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -182,15 +182,14 @@ class Engine:
             self._ledger.put_back(job_id, turn)
         self._handed_over.add((job_id, turn))
 
-    def adopt(self, executor_id: str) -> int:
-        """Resume here, or at any other living process, what a dead one had begun; returns how many jobs."""
-        begun = DBOS.list_workflows(
-            status="PENDING", executor_id=executor_id, name="measure", load_input=False, load_output=False
-        )
-        for workflow in begun:
+    def adopt(self, living: Collection[str]) -> int:
+        """Resume, here or at any other living process, what others had begun; returns how many jobs."""
+        begun = DBOS.list_workflows(status="PENDING", name="measure", load_input=False, load_output=False)
+        free = [workflow for workflow in begun if workflow.executor_id not in living]
+        for workflow in free:
             DBOS.resume_workflow(workflow.workflow_id, queue_name=_QUEUE)
-        _log.warning("work-taken-over", of=executor_id, jobs=len(begun))
-        return len(begun)
+            _log.warning("work-taken-over", of=workflow.executor_id, job=workflow.workflow_id)
+        return len(free)
 
     def _run(self, job_id: str) -> None:
         """The workflow: measure, at most ``attempts`` times, then record."""
