@@ -27,7 +27,7 @@ def read(path: Path | None = None) -> Config:
     """Read a configuration and all that it refers to. Raises ``ConfigError`` with every problem."""
     config = load(path)
     problems: list[Problem] = []
-    for template in sorted({config.templates[rule.template] for rule in config.rules}):
+    for template in sorted(config.templates.values()):
         try:
             _check_template(template)
         except ConfigError as error:
