@@ -441,13 +441,12 @@ def _statements(report: Report) -> Iterator[ContentItem]:
 def _change_statements(report: Report, change: Change) -> Iterator[ContentItem]:
     """What became of the mean since one earlier result, and whether that is more than scatter."""
     concepts, answers = report.template.concepts, report.template.values["included"]
-    on = change.prior.study_date.isoformat()
+    on, said = change.prior.study_date.isoformat(), report.template.message
     if change.change_mg_cm3 is None or change.least_significant_change_mg_cm3 is None:
-        said = report.template.message
         reasons = "; ".join(said(f"not-comparable-{one.code}", one.message) for one in change.reasons)
         yield items.text(concepts["change"], report.say("change_not_comparable", date=on, reasons=reasons))
         return
-    other = "; ".join(change.differences)
+    other = "; ".join(said(f"differs-{one.what}", one.message) for one in change.differences)
     rate = change.percent_per_year
     sentence = report.say(
         "change",
