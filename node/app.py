@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Literal, Protocol
 
 from node import assurance, log, routing
-from node.admin import Watch
+from node.admin import Auditor, Here, Watch
 from node.config import Config, Rule
 from node.delivery import Deliverer, Lookup
 from node.dicom import geometry
@@ -170,6 +170,7 @@ class Node:
         self.assembly = Assembly(self.ledger, config.assembly, lambda: self._routes, self.engine.start_job)
         self.receiver = Receiver(config.receiver, self.ledger)
         self.watch = Watch(self.ledger, config, self._door)
+        self.auditor = Auditor(self.ledger, config.audit, self._here, self.executor_id, config.receiver.tls)
         adopt = self.engine.adopt if self.shared and "work" in self.roles else None
         self.presence = Presence(self.ledger, self.executor_id, self.host, self.roles, adopt)
 
@@ -186,7 +187,7 @@ class Node:
             "work": [self.engine, self.assembly, self.reminder],
             "deliver": [self.deliverer],
             "receive": [self.receiver],
-            "admin": [self.watch],
+            "admin": [self.watch, self.auditor],
         }
         chosen: list[Part] = [self.standing, self.presence]
         for role in ("work", "deliver", "receive", "admin"):
@@ -233,6 +234,10 @@ class Node:
 
     def _door(self) -> Mapping[str, int]:
         return self.receiver.totals if "receive" in self.roles else {}
+
+    def _here(self) -> Here:
+        by_name = {one.name: one for one in self.config.destinations}
+        return Here(self.config.receiver.ae_title, self.host, by_name)
 
     def _finished(self) -> None:
         """A job has been recorded: there may be something to deliver, or to warn of."""

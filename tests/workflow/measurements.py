@@ -23,12 +23,14 @@ def report_uid(job_id: str) -> str:
 
 
 def _object(job: MeasureJob, number: int, sop_class: str) -> OutgoingObject:
-    dataset = objects.ct_slice(
-        1, 900, number, SOPClassUID=sop_class, SOPInstanceUID=_uid(job.out_dir.parent.name, number)
-    )
+    name = job.out_dir.parent.name
+    dataset = objects.ct_slice(1, 900, number, SOPClassUID=sop_class, SOPInstanceUID=_uid(name, number))
+    dataset.StudyInstanceUID, dataset.SeriesInstanceUID = job.series.study_instance_uid, _uid(name, 0)
     path = objects.write(dataset, job.out_dir / f"{number}.dcm")
     report = sop_class == objects.COMPREHENSIVE_SR
-    return OutgoingObject(path, sop_class, dataset.SOPInstanceUID, "sr" if report else "sagittal", 1 if report else 0)
+    return OutgoingObject(
+        path, sop_class, dataset.SOPInstanceUID, "sr" if report else "sagittal", 1 if report else 0, _uid(name, 0)
+    )
 
 
 def _outcome(job: MeasureJob, refusal: Refusal | None = None) -> MeasureOutcome:
