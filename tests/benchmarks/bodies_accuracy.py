@@ -180,6 +180,15 @@ def table(done: Sequence[Outcome]) -> str:
     return "\n".join(lines)
 
 
+def _percentile(values: NDArray[np.float64], part: float) -> float:
+    """Not a number where there is none (heights that are nowhere stated)."""
+    return float(np.percentile(values, part)) if len(values) else float("nan")
+
+
+def _mean(values: NDArray[np.float64]) -> float:
+    return float(np.mean(values)) if len(values) else float("nan")
+
+
 def _abs(values: Iterable[float]) -> NDArray[np.float64]:
     out = np.abs(np.array(list(values), dtype=np.float64))
     return out[np.isfinite(out)]
@@ -248,16 +257,16 @@ _MEASURES = (
     ("body Dice, mean", "0.92", lambda rows: f"{np.mean([row.dice for row in rows]):.3f}"),
     ("body Dice, 5th percentile", "", lambda rows: f"{np.percentile([row.dice for row in rows], 5):.3f}"),
     ("centroid error, median", "1.5 mm", lambda rows: f"{np.median(_centres(rows)):.2f} mm"),
-    ("centroid error, 95th percentile", "3 mm", lambda rows: f"{np.percentile(_centres(rows), 95):.2f} mm"),
+    ("centroid error, 95th percentile", "3 mm", lambda rows: f"{_percentile(_centres(rows), 95):.2f} mm"),
     ("heights stated", "", lambda rows: f"{100.0 * np.mean([np.isfinite(row.heights_mm[0]) for row in rows]):.0f} %"),
-    ("heights error, median", "1.0 mm", lambda rows: f"{np.median(_heights(rows)):.2f} mm"),
-    ("heights error, mean", "1.0 mm", lambda rows: f"{np.mean(_heights(rows)):.2f} mm"),
-    ("heights error, 95th percentile", "2 mm", lambda rows: f"{np.percentile(_heights(rows), 95):.2f} mm"),
+    ("heights error, median", "1.0 mm", lambda rows: f"{_percentile(_heights(rows), 50):.2f} mm"),
+    ("heights error, mean", "1.0 mm", lambda rows: f"{_mean(_heights(rows)):.2f} mm"),
+    ("heights error, 95th percentile", "2 mm", lambda rows: f"{_percentile(_heights(rows), 95):.2f} mm"),
     ("Genant 2 and 3 found", "0.95", _severe),
     ("Genant 1 found", "", _mild),
     ("same grade, of all fractures", "", _same_grade),
     ("false candidates per patient", "0.1", _false),
-    ("density error, median", "", lambda rows: f"{np.median(_abs(row.vbmd for row in _read(rows))):.2f} mg/cm³"),
+    ("density error, median", "", lambda rows: f"{_percentile(_abs(row.vbmd for row in _read(rows)), 50):.2f} mg/cm³"),
     ("density within 3 mg/cm³", "95 %", _within),
     ("density within its own interval (k = 2)", "", _covered),
     ("sick vertebrae excluded", "", _sick_excluded),
@@ -304,11 +313,12 @@ def _by_thickness(done: Sequence[Outcome]) -> str:
     ]
     for step in sorted({row.slice_mm for row in rows}):
         group = [row for row in rows if row.slice_mm == step]
-        signed = np.nanmean([row.heights_mm for row in group], axis=0)
         errors = _heights(group)
+        stated = [row.heights_mm for row in group if np.isfinite(row.heights_mm).all()]
+        signed = np.mean(stated, axis=0) if stated else np.full(3, np.nan)
         lines.append(
-            f"| {step:g} mm | {len({row.case for row in group})} | {np.mean(errors):.2f} mm "
-            f"| {np.percentile(errors, 95):.2f} mm | {', '.join(f'{value:+.2f}' for value in signed)} mm "
+            f"| {step:g} mm | {len({row.case for row in group})} | {_mean(errors):.2f} mm "
+            f"| {_percentile(errors, 95):.2f} mm | {', '.join(f'{value:+.2f}' for value in signed)} mm "
             f"| {_severe(group)} | {_mild(group)} | {_false(group)} |"
         )
     return "\n".join(lines)
@@ -375,8 +385,8 @@ def _line(outcome: Outcome) -> str:
     broken = [f"{row.level}:{row.true_grade}->{row.grade}" for row in _reviewed(rows) if row.true_grade or row.grade]
     return (
         f"{outcome.name:18s} {len(rows):2d}/{outcome.whole:2d}  Dice {np.mean([row.dice for row in rows]):.3f} "
-        f"(min {min(row.dice for row in rows):.3f})  heights {np.median(_heights(rows)):.2f} "
-        f"p95 {np.percentile(_heights(rows), 95):.2f} mm  {outcome.seconds:.1f} s  {' '.join(broken)}"
+        f"(min {min(row.dice for row in rows):.3f})  heights {_percentile(_heights(rows), 50):.2f} "
+        f"p95 {_percentile(_heights(rows), 95):.2f} mm  {outcome.seconds:.1f} s  {' '.join(broken)}"
     )
 
 
