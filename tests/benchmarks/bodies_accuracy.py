@@ -2,7 +2,8 @@
 
     python -m tests.benchmarks.bodies_accuracy [--cases 160] [--first 0] [--jobs 2] [--simulated] [--rough]
         [--json FILE]
-    python -m tests.benchmarks.bodies_accuracy --measured FILE... [--shared FILE...] [--commit NAME] --markdown FILE
+    python -m tests.benchmarks.bodies_accuracy --measured FILE... [--shared FILE...] [--commit NAME] [--note TEXT]
+        --markdown FILE
 
 Each random patient (``bodies_cases.random_patient``) is found, delineated and measured as the node does it, without a
 phantom: the calibration is the true one, so that the density error is that of the VOI alone. A vertebra counts as found
@@ -37,6 +38,7 @@ from tests.benchmarks.bodies_cases import SIMULATED, Case, Known, rough_seeds, s
 
 SAME_VERTEBRA_MM = 9.0
 THIN_MM = 3.0
+ENOUGH = 150
 
 
 @dataclass(frozen=True)
@@ -145,8 +147,8 @@ thickness, kyphosis, lordosis, scoliosis, wedge, biconcave and crush fractures o
 osteophytes and bridges, gas in discs, bone islands, lytic, sclerotic and diffuse lesions, haemangiomas, cement,
 screws; slices of 0.8 to 5 mm, smooth to sharp kernels, 1 to 12 mGy, pixels of 1 mm. Each is found, named,
 delineated and measured as the node does it; the calibration is the true one, and the truth of the density free of
-noise. Numbers were not looked at while the methods were made. The generator is the project's own: real patients are
-harder, and vary more in shape.
+noise. These patients were not looked at while the methods were made. The generator is the project's own: real
+patients are harder, and vary more in shape.
 
 - *Sound* and *sick* vertebrae: T11 to L4, sick with a fracture, cement, metal or a lesion. *Wrong*: stated although
   sick, and more than 3 mg/cm³ off.
@@ -295,9 +297,19 @@ def _left_by(files: Sequence[Path]) -> list[Outcome]:
     return [Outcome(**{**one, "rows": [Row(**row) for row in one["rows"]]}) for one in found]
 
 
-def page(done: Sequence[Outcome], shared: Sequence[Outcome], commit: str) -> str:
+def page(done: Sequence[Outcome], shared: Sequence[Outcome], commit: str, note: str) -> str:
     """The page of the documentation: both tables, heights by slice thickness, and what failed, patient by patient."""
-    parts = [PREFACE.format(commit=commit or "this commit"), "## Random patients\n\n", table(done), "\n\n"]
+    parts = [
+        PREFACE.format(commit=commit or "this commit"),
+        *([f"{note}\n\n"] if note else []),
+        "## Random patients\n\n",
+        table(done),
+        "\n\n",
+    ]
+    if len(done) < ENOUGH:
+        parts.append(
+            f"Fewer patients than the {ENOUGH} that are wanted: parts of a hundred are known to a few only.\n\n"
+        )
     parts += ["## Heights by slice thickness\n\n", _by_thickness(done), "\n\n"]
     if shared:
         parts += ["## Simulated scans of `../shared/data`\n\n", table(shared), "\n\n"]
@@ -324,13 +336,17 @@ def _by_thickness(done: Sequence[Outcome]) -> str:
     return "\n".join(lines)
 
 
+def _read_as(row: Row) -> str:
+    return f"missed, read as {row.loss:.0f} %" if np.isfinite(row.loss) else "not judged"
+
+
 def _failures(done: Sequence[Outcome]) -> str:
     """A line for each fracture missed, false candidate, wrong density and body far off."""
     lines = []
     for row in (row for one in done for row in one.rows):
         said = []
         if row.level in NORMS and row.true_grade >= 2 and not row.grade:
-            said.append(f"Genant {row.true_grade} ({100 * row.true_loss:.0f} %) missed, read as {row.loss:.0f} %")
+            said.append(f"Genant {row.true_grade} ({100 * row.true_loss:.0f} %) {_read_as(row)}")
         if row.level in NORMS and not row.true_loss and row.grade:
             said.append(f"false {row.type} of {row.loss:.0f} %, confidence {row.confidence:.2f}")
         if row.exclusion is None and row.level in TARGETS and abs(row.vbmd) > 3.0:
@@ -402,12 +418,13 @@ def main() -> None:
     parser.add_argument("--measured", type=Path, nargs="+", default=[])
     parser.add_argument("--shared", type=Path, nargs="*", default=[])
     parser.add_argument("--commit", default="")
+    parser.add_argument("--note", default="", help="what else must be said of these runs")
     parser.add_argument("--markdown", type=Path, default=None)
     arguments = parser.parse_args()
     numbers: Sequence[str | int] = range(arguments.first, arguments.first + arguments.cases)
     which = _present(arguments.only) if arguments.simulated else numbers
     if arguments.measured:
-        text = page(_left_by(arguments.measured), _left_by(arguments.shared), arguments.commit)
+        text = page(_left_by(arguments.measured), _left_by(arguments.shared), arguments.commit, arguments.note)
         (arguments.markdown.write_text(text, encoding="utf-8") if arguments.markdown else print(text))
         return
     done = []
