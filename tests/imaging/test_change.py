@@ -69,8 +69,8 @@ def test_another_kernel_phantom_or_scanner_is_named_and_compared(found: Findings
     header = replace(found.header, convolution_kernel="B30f", station_name="CT1")
     (change,) = changes(replace(found, header=header), ON, [other], PriorSettings())
     assert change.change_mg_cm3 is not None
-    assert [one.split()[0] for one in change.differences] == ["kernel", "phantom", "scanner"]
-    assert "kernel B60f, now B30f" in change.differences
+    assert [one.what for one in change.differences] == ["kernel", "phantom", "scanner"]
+    assert change.differences[0].message == "kernel B60f, now B30f"
 
 
 def test_within_a_month_there_is_no_rate(found: Findings) -> None:

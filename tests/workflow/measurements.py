@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import subprocess
@@ -114,3 +115,11 @@ def lose_result(job: MeasureJob) -> MeasureOutcome:
     outcome = _outcome(job)
     outcome.result_json.unlink()
     return outcome
+
+
+def no_room_at_first(job: MeasureJob) -> MeasureOutcome:
+    marker = job.out_dir.parent / "tried"
+    if not marker.exists():
+        marker.touch()
+        raise OSError(errno.ENOSPC, "no space left on device")
+    return _outcome(job)
