@@ -28,7 +28,7 @@ from node.standing import Standing
 from node.workflow.presence import Presence, exclusive
 
 if TYPE_CHECKING:
-    from node.admin import Watch
+    from node.admin import Auditor, Here, Watch
     from node.delivery import Deliverer, Lookup
     from node.workflow.engine import Engine
 
@@ -147,6 +147,7 @@ class Node:
         self.standing = Standing(config, self.ledger, self._apply, templates="work" in self.roles)
         self.receiver = Receiver(config.receiver, self.ledger) if "receive" in self.roles else None
         self.watch = self._watch() if "admin" in self.roles else None
+        self.auditor = self._auditor() if "admin" in self.roles else None
         self.deliverer = self._deliverer() if "deliver" in self.roles else None
         self.lookup = self._lookup() if "work" in self.roles else None
         self.engine = self._engine(function) if "work" in self.roles else None
@@ -158,6 +159,11 @@ class Node:
         from node.admin import Watch
 
         return Watch(self.ledger, self.config, self._door)
+
+    def _auditor(self) -> Auditor:
+        from node.admin import Auditor
+
+        return Auditor(self.ledger, self.config.audit, self._here, self.executor_id, self.config.receiver.tls)
 
     def _deliverer(self) -> Deliverer:
         from node.delivery import Deliverer
@@ -202,7 +208,8 @@ class Node:
     def _parts(self) -> list[Part]:
         """In the order of their start."""
         work = (self.engine, self.assembly, self.reminder) if self.engine else ()
-        parts = (self.standing, self.presence, *work, self.deliverer, self.receiver, self.watch)
+        inside = (self.standing, self.presence, *work, self.deliverer)
+        parts = (*inside, self.receiver, self.watch, self.auditor)
         return [part for part in parts if part is not None]
 
     def start(self) -> None:
@@ -250,6 +257,12 @@ class Node:
 
     def _door(self) -> Mapping[str, int]:
         return self.receiver.totals if self.receiver else {}
+
+    def _here(self) -> Here:
+        from node.admin import Here
+
+        by_name = {one.name: one for one in self.config.destinations}
+        return Here(self.config.receiver.ae_title, self.host, by_name)
 
     def _finished(self) -> None:
         """A job has been recorded: there may be something to deliver, or to warn of."""

@@ -24,6 +24,8 @@ _QUIET = {
     "pydicom": logging.CRITICAL,
     "apscheduler": logging.ERROR,
     "dbos": logging.ERROR,
+    "dicomweb_client": logging.CRITICAL,
+    "urllib3": logging.CRITICAL,
 }
 """Third-party loggers and the level from which they are heard: the node reports the same facts in its own words."""
 

@@ -57,7 +57,18 @@ def test_a_python_warning_loses_its_text(stream: io.StringIO) -> None:
     assert "python-warning at test_log.py" in stream.getvalue()
 
 
-@pytest.mark.parametrize("name", ["pynetdicom", "pynetdicom.association", "pydicom", "dbos", "apscheduler.scheduler"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "pynetdicom",
+        "pynetdicom.association",
+        "pydicom",
+        "dbos",
+        "apscheduler.scheduler",
+        "dicomweb_client.web",
+        "urllib3.connectionpool",
+    ],
+)
 def test_libraries_do_not_chatter(name: str, stream: io.StringIO) -> None:
     logging.getLogger(name).warning("GEHEIM^Anna")
     assert stream.getvalue() == ""

@@ -271,6 +271,7 @@ def _config(
             **receiver,
             spool=spool,
             senders=tuple(Sender(**row.model_dump()) for row in arrays["senders"]),
+            reporters=tuple(_reporter(row) for row in arrays["destinations"] if "commitment" in row.proof),
             tls=_tls(tables["tls"].model_dump(), file.parent),
         ),
         assembly=AssemblySettings(node["quiet_period_s"], node["sweep_interval_s"]),
@@ -357,6 +358,11 @@ def _report_series(templates: Mapping[str, Path]) -> tuple[str, ...]:
         texts = [one.get("series_description") for one in tables if isinstance(one, dict)]
         found |= {text for text in texts if isinstance(text, str)}
     return tuple(sorted(found))
+
+
+def _reporter(row: Any) -> Sender:
+    """An archive answers a commitment request when it likes, calling whom it was asked by."""
+    return Sender(row.name, ae_title=row.ae_title, called_ae_title=row.calling_ae_title)
 
 
 def _page(row: Table, folder: Path) -> PageSettings:

@@ -113,7 +113,7 @@ NODE = table(
     },
     fields_of(
         ReceiverSettings,
-        omit=("ae_title", "port", "spool", "senders", "tls"),
+        omit=("ae_title", "port", "spool", "senders", "reporters", "tls"),
         bind=Annotated[str, AfterValidator(_bindable)],
         max_associations=Annotated[int, Field(ge=1, le=1000)],
         network_timeout_s=Positive,

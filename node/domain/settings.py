@@ -374,6 +374,8 @@ class ReceiverSettings:
     spool: Path
     bind: str = "0.0.0.0"
     senders: tuple[Sender, ...] = ()
+    reporters: tuple[Sender, ...] = ()
+    """Archives that are asked for storage commitment: they may call to answer, and store nothing."""
     open_to_all: bool = False
     """Accept any sender: for tests only, said so in the log."""
     max_associations: int = 24

@@ -109,7 +109,7 @@ def _destination(destination: str, entries: list[Any]) -> DestinationStatus:
         destination=destination,
         stored=len(entries) - len(waiting),
         total=len(entries),
-        last_status=latest.last_status if latest else None,
+        last_status=latest.last_status if latest and latest in waiting else None,
         last_error=latest.last_error if latest else None,
         next_attempt_at=min((entry.next_attempt_at for entry in open_ones), default=None),
         warned=sum(entry.state == DeliveryState.STORED_WITH_WARNING for entry in entries),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import string
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, get_args
@@ -232,6 +232,11 @@ class Template:
         """Finding site of a vertebra, or of ``mean``."""
         return self.sites.get(level, self.sites["other"])
 
+    def site_of_mean(self, levels: Collection[str]) -> Coded:
+        """Finding site of a mean: a wider region where a thoracic vertebra stands in."""
+        wider = any(not level.startswith("L") for level in levels)
+        return self.site("mean-thoracolumbar" if wider else "mean")
+
     def refusal(self, reason: str) -> Coded:
         """Code of a reason of refusal."""
         return self.values["refusal"].get(reason, self.values["refusal"]["other"])
@@ -413,7 +418,7 @@ def _pictures(parsed: Mapping[str, Any], reader: _Reader) -> dict[str, SeriesSpe
 
 def _sites(parsed: Mapping[str, Any], reader: _Reader) -> dict[str, Coded]:
     table = reader.table(parsed, "sites")
-    for key in ("other", "mean"):
+    for key in ("other", "mean", "mean-thoracolumbar"):
         if key not in table:
             reader.say(f"sites.{key}", "is missing")
     return {level: reader.code(table, level, "sites.") for level in table}

@@ -9,6 +9,8 @@ import subprocess
 import time
 from pathlib import Path
 
+import pydicom
+
 from node.domain.findings import Refusal
 from node.domain.job import MeasureJob, MeasureOutcome, OutgoingObject
 from tests.intake import objects
@@ -24,12 +26,14 @@ def report_uid(job_id: str) -> str:
 
 
 def _object(job: MeasureJob, number: int, sop_class: str) -> OutgoingObject:
-    dataset = objects.ct_slice(
-        1, 900, number, SOPClassUID=sop_class, SOPInstanceUID=_uid(job.out_dir.parent.name, number)
-    )
+    name = job.out_dir.parent.name
+    dataset = objects.ct_slice(1, 900, number, SOPClassUID=sop_class, SOPInstanceUID=_uid(name, number))
+    dataset.StudyInstanceUID, dataset.SeriesInstanceUID = job.series.study_instance_uid, _uid(name, 0)
     path = objects.write(dataset, job.out_dir / f"{number}.dcm")
     report = sop_class == objects.COMPREHENSIVE_SR
-    return OutgoingObject(path, sop_class, dataset.SOPInstanceUID, "sr" if report else "sagittal", 1 if report else 0)
+    return OutgoingObject(
+        path, sop_class, dataset.SOPInstanceUID, "sr" if report else "sagittal", 1 if report else 0, _uid(name, 0)
+    )
 
 
 def _outcome(job: MeasureJob, refusal: Refusal | None = None) -> MeasureOutcome:
@@ -94,6 +98,17 @@ def hang_with_helper(job: MeasureJob) -> MeasureOutcome:
 
 def crash_at_three(job: MeasureJob) -> MeasureOutcome:
     return crash(job) if len(job.series.instances) == 3 else succeed(job)
+
+
+def by_description(job: MeasureJob) -> MeasureOutcome:
+    """Succeed, or crash as the series' description says, quoting the patient's name as libraries do."""
+    first = pydicom.dcmread(job.series.instances[0].path)
+    print(first.PatientName)
+    if "poison" in str(first.SeriesDescription):
+        raise ValueError(f"Invalid value: {first.PatientName}")
+    if "refused" in str(first.SeriesDescription):
+        return refuse(job)
+    return succeed(job)
 
 
 def lose_result(job: MeasureJob) -> MeasureOutcome:
