@@ -18,10 +18,11 @@ RUN apt-get update -qq \
 RUN useradd --system --create-home --home-dir /var/lib/vbmd-node vbmd \
  && install -d -o vbmd -g vbmd /etc/vbmd-node
 COPY --from=build /opt/vbmd-node /opt/vbmd-node
-ENV PATH=/opt/vbmd-node/bin:$PATH
+ENV PATH=/opt/vbmd-node/bin:$PATH VBMD_NODE_ADMIN_PORT=9112
 USER vbmd
 VOLUME /var/lib/vbmd-node
 EXPOSE 11112
 STOPSIGNAL SIGTERM
+HEALTHCHECK --interval=30s --timeout=10s --start-period=60s CMD ["vbmd-node", "health"]
 ENTRYPOINT ["vbmd-node"]
 CMD ["serve"]

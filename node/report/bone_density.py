@@ -314,7 +314,7 @@ def _mean_group(report: Report, of_level: Mapping[str, tuple[Region, ...]]) -> C
         tracking=report.say("tracking_mean", levels=levels),
         tracking_uid=report.uids.uid("mean"),
         finding=template.findings["trabecular"],
-        site=template.site("mean"),
+        site=template.site_of_mean(findings.mean_levels),
         algorithm=algorithm(report),
         regions=regions,
         segment=report.segment(regions, "mean"),

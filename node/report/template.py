@@ -6,7 +6,7 @@ import hashlib
 import re
 import string
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, get_args
@@ -254,6 +254,11 @@ class Template:
         """Finding site of a vertebra, or of ``mean``."""
         return self.sites.get(level, self.sites["other"])
 
+    def site_of_mean(self, levels: Collection[str]) -> Coded:
+        """Finding site of a mean: a wider region where a thoracic vertebra stands in."""
+        wider = any(not level.startswith("L") for level in levels)
+        return self.site("mean-thoracolumbar" if wider else "mean")
+
     def message(self, code: str, english: str) -> str:
         """What is said under a code."""
         return self.messages.get(code, "{message}").replace("{message}", english)
@@ -451,7 +456,7 @@ def _pictures(parsed: Mapping[str, Any], reader: _Reader) -> dict[str, SeriesSpe
 
 def _sites(parsed: Mapping[str, Any], reader: _Reader) -> dict[str, Coded]:
     table = reader.table(parsed, "sites")
-    for key in ("other", "mean"):
+    for key in ("other", "mean", "mean-thoracolumbar"):
         if key not in table:
             reader.say(f"sites.{key}", "is missing")
     return {level: reader.code(table, level, "sites.") for level in table}

@@ -178,7 +178,7 @@ class Chaos:
 
     def _keep_ledger(self) -> None:
         """For who wants to know what happened."""
-        for file in self._disk.folder.rglob("*.sqlite"):
+        for file in self._disk.folder.rglob("*.sqlite*"):
             shutil.copy(file, self._folder)
 
 

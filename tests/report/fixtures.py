@@ -263,7 +263,8 @@ def _vertebra(level: str, made: Volume) -> Vertebra:
     )
 
 
-def _voi(level: str, made: Volume, exclusion: str | None = None) -> Voi:
+def voi(level: str, made: Volume, exclusion: str | None = None) -> Voi:
+    """The measured volume of a level."""
     mask = Mask.of(_ellipsoid(level, (1.2, 2.6, 4.2)))
     x, y, z = (float(value) for value in made.lps_mm(BODY_CENTRE_KJI[level]))
     message = "Bone cement in the vertebra." if exclusion else None
@@ -303,7 +304,7 @@ def findings(made: Volume, stored: tuple[StoredInstance, ...], **changes: object
             1,
             0.97,
         ),
-        vois={level: _voi(level, made) for level in ("L1", "L2")},
+        vois={level: voi(level, made) for level in ("L1", "L2")},
         densities={
             "L1": BoneDensity("L1", 112.649, 4.05, True, None),
             "L2": BoneDensity("L2", 103.25, 4.1, True, None),
@@ -383,7 +384,7 @@ def warned(made: Volume, stored: tuple[StoredInstance, ...]) -> Findings:
         ),
         phantom=phantom(made, "CaHA"),
         calibration=replace(usual.calibration, material="CaHA"),
-        vois={"L1": _voi("L1", made), "L2": _voi("L2", made, "cement")},
+        vois={"L1": voi("L1", made), "L2": voi("L2", made, "cement")},
         densities={
             "L1": BoneDensity("L1", 79.95, 4.0, True, None),
             "L2": BoneDensity("L2", 1203.04, 30.0, False, "cement"),

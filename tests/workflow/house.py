@@ -23,8 +23,7 @@ from node.intake import Assembly, Plan, Receiver, Routes
 from node.ledger import Ledger, sqlite_url
 from node.ledger.records import SeriesStatus
 from node.ledger.states import State
-from node.workflow import Engine
-from node.workflow.engine import LookUp
+from node.workflow.engine import Engine, LookUp
 
 FAST_RETRY = RetryPolicy(first_delay_s=0.1, max_delay_s=0.4)
 

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import subprocess
 import time
 from dataclasses import replace
 from pathlib import Path
+
+import pydicom
 
 from node.domain.findings import Refusal
 from node.domain.job import MeasureJob, MeasureOutcome, OutgoingObject
@@ -105,7 +108,26 @@ def crash_at_three(job: MeasureJob) -> MeasureOutcome:
     return crash(job) if len(job.series.instances) == 3 else succeed(job)
 
 
+def by_description(job: MeasureJob) -> MeasureOutcome:
+    """Succeed, or crash as the series' description says, quoting the patient's name as libraries do."""
+    first = pydicom.dcmread(job.series.instances[0].path)
+    print(first.PatientName)
+    if "poison" in str(first.SeriesDescription):
+        raise ValueError(f"Invalid value: {first.PatientName}")
+    if "refused" in str(first.SeriesDescription):
+        return refuse(job)
+    return succeed(job)
+
+
 def lose_result(job: MeasureJob) -> MeasureOutcome:
     outcome = _outcome(job)
     outcome.result_json.unlink()
     return outcome
+
+
+def no_room_at_first(job: MeasureJob) -> MeasureOutcome:
+    marker = job.out_dir.parent / "tried"
+    if not marker.exists():
+        marker.touch()
+        raise OSError(errno.ENOSPC, "no space left on device")
+    return _outcome(job)

@@ -14,8 +14,7 @@ from node.domain.job import MeasureJob
 from node.domain.settings import WorkSettings
 from node.errors import ConfigError
 from node.ledger.states import State
-from node.workflow import Engine
-from node.workflow.engine import _check_sqlite
+from node.workflow.engine import Engine, _check_sqlite
 from tests.fake_pacs import fake_pacs
 from tests.intake.objects import ct_series, uid
 from tests.peers import peer
