@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import date
+from pathlib import Path
 
 import pytest
 
+from node import pipeline
 from node.domain.findings import Caution, Findings
 from node.domain.prior import PriorResult
 from node.domain.settings import PriorSettings
@@ -86,3 +88,11 @@ def test_later_scans_are_no_earlier_results(found: Findings) -> None:
 def test_newest_comes_first(found: Findings) -> None:
     older = replace(BEFORE, study_date=date(2020, 1, 1))
     assert [one.prior for one in changes(found, ON, [older, BEFORE], PriorSettings())] == [BEFORE, older]
+
+
+def test_priors_that_may_be_missing_are_said(found: Findings) -> None:
+    job = fixtures.job((), Path("out"), priors_incomplete=True, priors=(BEFORE,))
+    told = pipeline._compared(found, job)
+    assert told.cautions[-1].code == "priors-incomplete"
+    assert told.cautions[-1].effect == "warn"
+    assert pipeline._compared(found, replace(job, priors_incomplete=False)).cautions == found.cautions
