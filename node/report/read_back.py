@@ -198,7 +198,7 @@ def _level_of(group: _Group, template: Template) -> str | None:
 
 
 def _is_mean(group: _Group, template: Template) -> bool:
-    return group.codes.get(_SITE) == template.sites["mean"].key
+    return group.codes.get(_SITE) in (template.sites["mean"].key, template.sites["mean-thoracolumbar"].key)
 
 
 def _level(level: str, groups: list[_Group], template: Template) -> LevelSummary:

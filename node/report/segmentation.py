@@ -84,7 +84,7 @@ def _union(findings: Findings, template: Template) -> Segment | None:
         return None
     label = template.texts["tracking_mean"].format(levels=", ".join(findings.mean_levels))
     masks = tuple(findings.vois[level].mask for level in findings.mean_levels)
-    return Segment(("mean",), label, template.site("mean"), masks)
+    return Segment(("mean",), label, template.site_of_mean(findings.mean_levels), masks)
 
 
 def _visible(segment: Segment, source: Source) -> bool:

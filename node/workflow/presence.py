@@ -7,11 +7,15 @@ in touch with the database for as long: after an outage of the database everybod
 
 from __future__ import annotations
 
+import fcntl
+import os
 import threading
 import time
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
 from node import log
+from node.errors import ConfigError, Problem
 from node.ledger import Ledger, LedgerUnavailable
 from node.ledger.executors import BEAT_S, DEAD_AFTER_S
 
@@ -80,3 +84,17 @@ class Presence:
             return
         for gone in self._ledger.executors.bury(self._executor_id, self._adopt):
             _log.warning("executor-gone", executor=gone)
+
+
+def exclusive(path: Path) -> int:
+    """Hold a lock file for the life of this process; returns its descriptor. Raises ``ConfigError`` if it is held."""
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o640)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        os.close(descriptor)
+        message = "another node works with this folder."
+        raise ConfigError(
+            (Problem(str(path), "", message, "Stop it, or give this node a folder of its own."),)
+        ) from error
+    return descriptor

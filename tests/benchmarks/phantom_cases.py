@@ -74,9 +74,9 @@ def case(number: int) -> Case:
     elif kind == "cut in plane":
         recipe, expected = _cut(recipe, rng), None
     elif kind == "short":
-        length = float(rng.uniform(25.0, 60.0))
-        start = float(rng.uniform(-40.0, 20.0))
-        recipe = replace(recipe, pose=replace(recipe.pose, z_from=start, z_to=start + length))
+        end = _end_mm(recipe) - float(rng.uniform(25.0, 60.0))
+        ends = {"z_from": end} if rng.random() < 0.5 else {"z_to": -end}
+        recipe = replace(recipe, pose=replace(recipe.pose, **ends))
     elif kind == "not configured":
         configured, expected = tuple(one for one in MODELS.values() if _unlike(one, model)), None
         configured = tuple(one for one in configured if one.id != "ia-qct3d-plus-g2730")
@@ -106,6 +106,11 @@ def case(number: int) -> Case:
 def _may_rival(one: PhantomModel, expected: str, model: PhantomModel) -> bool:
     """Whether a configured phantom could be taken for the one that lies there; a catalogue yields to a certificate."""
     return one.id != expected and not (one.model == model.model and one.nominal)
+
+
+def _end_mm(recipe: Recipe) -> float:
+    """Half the length of the scan, mm."""
+    return recipe.scanner.slices * recipe.scanner.spacing_mm / 2
 
 
 def _site(model: PhantomModel, rng: Rng) -> tuple[PhantomModel, ...]:

@@ -6,12 +6,12 @@ from collections.abc import Callable
 from dataclasses import replace
 from datetime import date
 
-from node.domain.findings import Caution, Converted, Findings, Refusal
+from node.domain.findings import BoneDensity, Caution, Converted, Findings, Refusal
 from node.domain.phantom import LeftOut
 from node.domain.quality import CrossCalibration, ScannerKey
 from node.domain.volume import Volume
 from tests.report import fixtures
-from tests.report.conftest import Written
+from tests.report.fixtures import Written
 
 
 def _measured(written: Written) -> tuple[Findings, Volume | None]:
@@ -105,13 +105,58 @@ def _converted(written: Written) -> tuple[Findings, Volume | None]:
     )
 
 
+def _thoracic_substitute(written: Written) -> tuple[Findings, Volume | None]:
+    """L1 is broken; T12 stands in for it."""
+    stored, volume = written
+    found = fixtures.findings(volume, stored)
+    vois = {level: fixtures.voi(level, volume) for level in ("T12", "L2")}
+    broken = fixtures.voi("L1", volume, "fracture")
+    densities = {
+        "T12": BoneDensity("T12", 118.25, 4.3, True, None),
+        "L1": replace(found.densities["L1"], included_in_mean=False, exclusion_reason="fracture"),
+        "L2": found.densities["L2"],
+    }
+    cautions = (Caution("substituted", "T12 stands in for L1: L1 has lost 22 % of its height."),)
+    return (
+        replace(
+            found,
+            cautions=cautions,
+            vois={**vois, "L1": broken},
+            densities=densities,
+            mean_vbmd_mg_cm3=110.75,
+            mean_levels=("L2", "T12"),
+        ),
+        volume,
+    )
+
+
+def _ambiguous(written: Written) -> tuple[Findings, Volume | None]:
+    """Which vertebra is L1 cannot be told: both readings are evidence."""
+    stored, volume = written
+    values = {"T12": 112.6, "L1": 107.9, "L2": 103.2}
+    readings = [
+        {
+            "probability": chance,
+            "levels": {name: {"hu": 150.0, "vbmd_mg_cm3": values[of]} for name, of in given.items()},
+            "mean_vbmd_mg_cm3": mean,
+        }
+        for chance, mean, given in ((0.55, 105.6, {"L1": "L1", "L2": "L2"}), (0.45, 110.3, {"L1": "T12", "L2": "L1"}))
+    ]
+    message = "Which vertebra is L1 cannot be told: 105.6 mg/cm³ or 110.3 mg/cm³."
+    refusal = Refusal("levels-ambiguous", message, {"readings": readings})
+    found = fixtures.refused(volume, stored)
+    return replace(found, refusal=refusal, phantom=fixtures.phantom(volume)), volume
+
+
 CASES: dict[str, Callable[[Written], tuple[Findings, Volume | None]]] = {
     "measured": _measured,
     "warned, HA phantom": _warned,
     "without L1": _no_l1,
     "asynchronous": _asynchronous,
     "cross-calibrated, estimate": _converted,
+    "T12 stands in": _thoracic_substitute,
     "refused, levels found": _refused_with_levels,
     "refused, poor calibration": _refused_calibration,
+    "refused, levels ambiguous": _ambiguous,
     "refused, never read": _refused_unread,
 }

@@ -8,8 +8,11 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
+from pydicom.datadict import dictionary_VR
+from pydicom.dataelem import RawDataElement
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.sequence import Sequence
+from pydicom.tag import Tag
 from pydicom.uid import CTImageStorage, EnhancedCTImageStorage, ExplicitVRLittleEndian, generate_uid
 
 from node.domain.findings import BoneDensity, Caution, Findings, Refusal
@@ -31,6 +34,9 @@ from node.domain.spine import (
 )
 from node.domain.volume import Mask, SourceImage, Volume
 from node.resources import shipped
+
+Written = tuple[tuple[StoredInstance, ...], Volume]
+"""A series as files, and the volume it makes."""
 
 SLICES, SIZE = 40, 64
 SPACING_MM = (3.0, 3.0, 3.0)
@@ -54,6 +60,8 @@ class Patient:
     name: str = "Müller^Grete"
     description: str = "CT Thorax/Abdomen für Prüfung"
     drop: tuple[str, ...] = ()
+    raw: tuple[tuple[str, bytes], ...] = ()
+    """Values as they stand in the file: some character sets are read by pydicom, but not written rightly."""
 
 
 def volume(sources: tuple[SourceImage, ...]) -> Volume:
@@ -133,6 +141,9 @@ def _identified(patient: Patient) -> Dataset:
     ds.ImageType = ["ORIGINAL", "PRIMARY", "AXIAL"]
     for keyword in patient.drop:
         del ds[keyword]
+    for keyword, value in patient.raw:
+        value += b" " * (len(value) % 2)
+        ds[keyword] = RawDataElement(Tag(keyword), dictionary_VR(keyword), len(value), value, 0, False, True)
     return ds
 
 
@@ -255,7 +266,8 @@ def _vertebra(level: str, made: Volume) -> Vertebra:
     )
 
 
-def _voi(level: str, made: Volume, exclusion: str | None = None) -> Voi:
+def voi(level: str, made: Volume, exclusion: str | None = None) -> Voi:
+    """The measured volume of a level."""
     mask = Mask.of(_ellipsoid(level, (1.2, 2.6, 4.2)))
     x, y, z = (float(value) for value in made.lps_mm(BODY_CENTRE_KJI[level]))
     message = "Bone cement in the vertebra." if exclusion else None
@@ -295,7 +307,7 @@ def findings(made: Volume, stored: tuple[StoredInstance, ...], **changes: object
             1,
             0.97,
         ),
-        vois={level: _voi(level, made) for level in ("L1", "L2")},
+        vois={level: voi(level, made) for level in ("L1", "L2")},
         densities={
             "L1": BoneDensity("L1", 112.649, 4.05, True, None),
             "L2": BoneDensity("L2", 103.25, 4.1, True, None),
@@ -375,7 +387,7 @@ def warned(made: Volume, stored: tuple[StoredInstance, ...]) -> Findings:
         ),
         phantom=phantom(made, "CaHA"),
         calibration=replace(usual.calibration, material="CaHA"),
-        vois={"L1": _voi("L1", made), "L2": _voi("L2", made, "cement")},
+        vois={"L1": voi("L1", made), "L2": voi("L2", made, "cement")},
         densities={
             "L1": BoneDensity("L1", 79.95, 4.0, True, None),
             "L2": BoneDensity("L2", 1203.04, 30.0, False, "cement"),

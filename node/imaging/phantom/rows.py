@@ -19,11 +19,13 @@ from node.imaging.phantom.grouping import (
 )
 from node.imaging.phantom.rods import SeenRod, rods_in, steadied
 from node.imaging.phantom.slab import Slab, evenness, find_slab
-from node.imaging.phantom.straight import IMAGE_THICKNESS_MM, THIN_IMAGES_MM, Patch, RowAxes, ThickImages, straighten
+from node.imaging.phantom.straight import THIN_IMAGES_MM, Patch, RowAxes, ThickImages, straighten
 from node.imaging.phantom.tracks import Track, link
 
 MAX_OFF_AXES_MM = 0.4
 """By which the axes of a group may miss its rods before they are drawn anew."""
+ENDS_MM = 96.0
+"""Four thick images: a phantom that reaches farther into the scan shows in three of them."""
 MAX_ATTEMPTS = 8
 BEYOND_ENDS_MM = 30.0
 """How far a phantom may reach beyond the last image that clearly shows it."""
@@ -58,21 +60,25 @@ class RodRow:
 def find_rows(volume: Volume) -> tuple[RodRow, ...]:
     """Return every row of two or more parallel rods in a common slab, the one with most rods first.
 
-    A single rod in a slab counts too, where nothing else lies in it. Where nothing is seen at all, thinner images
-    are looked at: a phantom may reach only a little way into the scan.
+    A single rod in a slab counts too, where nothing else lies in it. Where nothing is seen at all, thinner images of
+    the scan's ends are looked at: a phantom may reach only a little way into it.
     """
-    rows: list[RodRow] = []
-    seen = 0
-    for thickness in (IMAGE_THICKNESS_MM, *THIN_IMAGES_MM):
-        images = ThickImages.of(volume, thickness)
-        if rows or len(images.hu) == seen:
+    images = ThickImages.of(volume)
+    tracks = _tracks(images)
+    rows = _rows(tracks, images)
+    rows += _lone_rows([track for track in tracks if not any(_holds(row, track) for row in rows)], images)
+    for thickness in THIN_IMAGES_MM:
+        thin = ThickImages.of(volume, thickness)
+        if rows or len(thin.hu) <= len(images.hu):
             break
-        seen = len(images.hu)
-        tracks = _tracks(images)
-        rows = _rows(tracks, images)
-        if thickness == IMAGE_THICKNESS_MM:
-            rows += _lone_rows([track for track in tracks if not any(_holds(row, track) for row in rows)], images)
+        rows = [row for row in _rows(_tracks(thin, ENDS_MM), thin) if _reaches_in(row, thin)]
     return tuple(sorted(rows, key=lambda row: -len(row.rods)))
+
+
+def _reaches_in(row: RodRow, images: ThickImages) -> bool:
+    """Whether a row begins or ends with the scan, and is too short for the thick images."""
+    first, last = row.z_range_mm
+    return (first == 0.0 or last == images.end_mm) and last - first <= ENDS_MM
 
 
 def _holds(row: RodRow, track: Track) -> bool:
@@ -82,8 +88,13 @@ def _holds(row: RodRow, track: Track) -> bool:
     return bool(row.slab.s_mm[0] < s[0] < row.slab.s_mm[1] and row.slab.t_mm[0] < t[0] < row.slab.t_mm[1])
 
 
-def _tracks(images: ThickImages) -> list[Track]:
-    discs = [_placed(find_discs(plane.astype(np.float32), images.pixel_mm), images) for plane in images.hu]
+def _tracks(images: ThickImages, ends_mm: float = np.inf) -> list[Track]:
+    """Straight rods in the images; with ``ends_mm`` in those that lie so near the first or the last slice."""
+    near = np.minimum(images.z_mm, images.end_mm - images.z_mm) <= ends_mm
+    discs = [
+        _placed(find_discs(plane.astype(np.float32), images.pixel_mm), images) if wanted else Discs.none()
+        for plane, wanted in zip(images.hu, near, strict=True)
+    ]
     return link(discs, images.z_mm)
 
 

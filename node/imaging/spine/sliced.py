@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter
 from scipy.special import ndtr
 
-from node.imaging.spine.shell import BLURS_MM, SHELL_MM, window_mm
+from node.imaging.spine.shell import BLURS_MM, SHELL_MM, WINDOW_MM, window_mm
 
 Floats = NDArray[np.float64]
 Floats32 = NDArray[np.float32]
@@ -29,7 +29,12 @@ PHASES = 10
 """Depths within a slice that are told apart."""
 SPREAD = 2.0
 """Over which places have common attenuations, in steps of the grid (Gaussian)."""
-SMOOTH = 1.0
+SMOOTH = 2.0
+INDEPENDENT_PLACES = 25.0
+"""Of those averaged with a spread of 2 steps (4π·2² = 50), half: noise is correlated."""
+USUAL_PART, LEAST_SPREAD_MM = 0.25, 0.25
+"""How far the shift of a place lies from that of the whole plate (1 SD), as a part of the slices: it depends on how
+deep in its slice the endplate lies."""
 LEAST_WEIGHT, RIDGE = 0.02, 1e-4
 
 
@@ -55,8 +60,24 @@ def face_shifts(plates: list[Sliced]) -> list[Floats]:
         return []
     misfits = [sum(_misfit(plate, float(blur)) for plate in plates[::SUBSET]) for blur in BLURS_MM]
     blur = float(BLURS_MM[int(np.argmin(misfits))])
-    best = [SHIFTS_MM[np.argmin(_residuals(plate, blur, SHIFTS_MM), axis=-1)] for plate in plates]
-    return [gaussian_filter(shift, SMOOTH) for shift in best]
+    return [gaussian_filter(_likeliest(plate, blur), SMOOTH) for plate in plates]
+
+
+def _likeliest(plate: Sliced, blur: float) -> Floats:
+    """Shift at each place: by its residuals, as far as noise lets them tell, and by that of the whole plate."""
+    residuals = _residuals(plate, blur, SHIFTS_MM)
+    usual = _weighted_median(SHIFTS_MM[np.argmin(residuals, axis=-1)], plate.weight)
+    noise = max(float(np.average(residuals.min(axis=-1), weights=plate.weight + 1e-6)), 1e-6)
+    samples = INDEPENDENT_PLACES * (WINDOW_MM[1] - WINDOW_MM[0]) * abs(plate.slices_per_mm)
+    spread = max(USUAL_PART * abs(plate.mm_per_slice), LEAST_SPREAD_MM)
+    unlikely = 0.5 * samples * residuals / noise + 0.5 * ((SHIFTS_MM - usual) / spread) ** 2
+    return np.asarray(SHIFTS_MM[np.argmin(unlikely, axis=-1)])
+
+
+def _weighted_median(values: Floats, weight: Floats) -> float:
+    order = np.argsort(values, axis=None)
+    total = np.cumsum(weight.ravel()[order] + 1e-6)
+    return float(values.ravel()[order][np.searchsorted(total, 0.5 * total[-1])])
 
 
 def _misfit(plate: Sliced, blur: float) -> float:

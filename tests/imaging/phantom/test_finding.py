@@ -237,8 +237,8 @@ def test_of_two_phantoms_on_the_couch_the_configured_one_is_used_and_the_other_n
     assert "not configured: 5 rods" in found.evidence
 
 
-def test_a_phantom_of_which_four_centimetres_are_in_the_scan_is_found() -> None:
-    scene = build(recipe(BMAS, pose=Pose(z_from=10.0, z_to=50.0), slab=Slab(base_hu=30.0)))
+def test_a_phantom_that_reaches_four_centimetres_into_the_scan_is_found() -> None:
+    scene = build(recipe(BMAS, pose=Pose(z_from=32.0), slab=Slab(base_hu=30.0)))
     found = find(scene)
 
     assert found.phantom.id == BMAS.id
