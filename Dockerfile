@@ -11,13 +11,18 @@ RUN python -m venv /opt/vbmd-node \
  && /opt/vbmd-node/bin/pip install --no-cache-dir -c .ci/constraints.txt .
 
 FROM python:3.11-slim-bookworm
+# Letters of Chinese, Japanese and Korean names, and of Cyrillic and Greek ones, on pages and labelled images.
+RUN apt-get update -qq \
+ && apt-get install -y -qq --no-install-recommends fonts-noto-cjk fonts-dejavu-core \
+ && rm -rf /var/lib/apt/lists/*
 RUN useradd --system --create-home --home-dir /var/lib/vbmd-node vbmd \
  && install -d -o vbmd -g vbmd /etc/vbmd-node
 COPY --from=build /opt/vbmd-node /opt/vbmd-node
-ENV PATH=/opt/vbmd-node/bin:$PATH
+ENV PATH=/opt/vbmd-node/bin:$PATH VBMD_NODE_ADMIN_PORT=9112
 USER vbmd
 VOLUME /var/lib/vbmd-node
 EXPOSE 11112
 STOPSIGNAL SIGTERM
+HEALTHCHECK --interval=30s --timeout=10s --start-period=60s CMD ["vbmd-node", "health"]
 ENTRYPOINT ["vbmd-node"]
 CMD ["serve"]

@@ -11,12 +11,10 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from importlib import metadata
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from node import assurance, log, routing
-from node.admin import Watch
 from node.config import Config, Rule
-from node.delivery import Deliverer
 from node.dicom import geometry
 from node.domain.decision import Decision
 from node.domain.instance import Series
@@ -25,8 +23,14 @@ from node.domain.settings import SegmenterSettings
 from node.errors import ConfigError, Problem, StudyRefused
 from node.intake import Assembly, Plan, Receiver, Routes
 from node.ledger import Ledger
+from node.roles import ROLES, Role
 from node.standing import Standing
-from node.workflow import Engine, Presence, exclusive
+from node.workflow.presence import Presence, exclusive
+
+if TYPE_CHECKING:
+    from node.admin import Auditor, Here, Watch
+    from node.delivery import Deliverer, Lookup
+    from node.workflow.engine import Engine
 
 _log = log.get(__name__)
 
@@ -117,11 +121,6 @@ def job_for(
     )
 
 
-Role = Literal["receive", "work", "deliver", "admin"]
-ROLES: tuple[Role, ...] = ("receive", "work", "deliver", "admin")
-"""What a process may do: receive objects; decide about them and measure; deliver; watch, tidy up and answer HTTP."""
-
-
 class Part(Protocol):
     """Something that runs from ``start`` to ``stop``."""
 
@@ -145,30 +144,59 @@ class Node:
         self.ledger = Ledger(config.database)
         self._routes = self._routed(config)
         self._identify()
-        self.standing = Standing(config, self.ledger, self._apply)
-        self.reminder = assurance.Reminder(self.ledger, config.quality)
-        self.deliverer = Deliverer(
-            self.ledger,
-            config.destinations,
-            config.receiver.ae_title,
-            tls=config.receiver.tls,
-            owner=self.executor_id,
+        self.standing = Standing(config, self.ledger, self._apply, templates="work" in self.roles)
+        self.receiver = Receiver(config.receiver, self.ledger) if "receive" in self.roles else None
+        self.watch = self._watch() if "admin" in self.roles else None
+        self.auditor = self._auditor() if "admin" in self.roles else None
+        self.deliverer = self._deliverer() if "deliver" in self.roles else None
+        self.lookup = self._lookup() if "work" in self.roles else None
+        self.engine = self._engine(function) if "work" in self.roles else None
+        self.assembly, self.reminder = self._assembly(), assurance.Reminder(self.ledger, config.quality)
+        adopt = self.engine.adopt if self.engine and self.shared else None
+        self.presence = Presence(self.ledger, self.executor_id, self.host, self.roles, adopt)
+
+    def _watch(self) -> Watch:
+        from node.admin import Watch
+
+        return Watch(self.ledger, self.config, self._door)
+
+    def _auditor(self) -> Auditor:
+        from node.admin import Auditor
+
+        return Auditor(self.ledger, self.config.audit, self._here, self.executor_id, self.config.receiver.tls)
+
+    def _deliverer(self) -> Deliverer:
+        from node.delivery import Deliverer
+
+        receiver = self.config.receiver
+        return Deliverer(
+            self.ledger, self.config.destinations, receiver.ae_title, tls=receiver.tls, owner=self.executor_id
         )
-        self.engine = Engine(
-            config.work,
+
+    def _lookup(self) -> Lookup:
+        from node.delivery import Lookup
+
+        receiver = self.config.receiver
+        return Lookup(self.config.prior_archive, receiver.ae_title, self.ledger.objects_at, receiver.tls)
+
+    def _engine(self, function: str) -> Engine:
+        from node.workflow.engine import Engine  # only here: it is large, and the other roles do without it
+
+        return Engine(
+            self.config.work,
             self.ledger,
-            config.state / "workflow",
+            self.config.state / "workflow",
             function,
             on_finished=lambda _job: self._finished(),
             executor_id=self.executor_id,
-            database=config.database if self.shared else None,
+            database=self.config.database if self.shared else None,
+            look_up=self.lookup,
         )
-        self.assembly = Assembly(self.ledger, config.assembly, lambda: self._routes, self.engine.start_job)
-        self.receiver = Receiver(config.receiver, self.ledger)
-        self.watch = Watch(self.ledger, config, self._door)
-        self.presence = Presence(
-            self.ledger, self.executor_id, self.host, self.roles, self._adopter() if self.shared else None
-        )
+
+    def _assembly(self) -> Assembly | None:
+        if self.engine is None:
+            return None
+        return Assembly(self.ledger, self.config.assembly, lambda: self._routes, self.engine.start_job)
 
     def _identify(self) -> None:
         """On one host a name that stays; where many share a database one that nobody else ever has."""
@@ -177,22 +205,12 @@ class Node:
         self.executor_id = f"{self.host}-{os.getpid()}-{uuid.uuid4().hex[:8]}" if self.shared else "node-1"
         self._locks: list[int] = []
 
-    def _adopter(self) -> Callable[[str], int]:
-        """Jobs are resumed by who measures; the rest of what a dead process had is free as soon as it is gone."""
-        return self.engine.adopt if "work" in self.roles else lambda _executor: 0
-
     def _parts(self) -> list[Part]:
         """In the order of their start."""
-        of_role: dict[Role, list[Part]] = {
-            "work": [self.engine, self.assembly, self.reminder],
-            "deliver": [self.deliverer],
-            "receive": [self.receiver],
-            "admin": [self.watch],
-        }
-        chosen: list[Part] = [self.standing, self.presence]
-        for role in ("work", "deliver", "receive", "admin"):
-            chosen += of_role[role] if role in self.roles else []
-        return chosen
+        work = (self.engine, self.assembly, self.reminder) if self.engine else ()
+        inside = (self.standing, self.presence, *work, self.deliverer)
+        parts = (*inside, self.receiver, self.watch, self.auditor)
+        return [part for part in parts if part is not None]
 
     def start(self) -> None:
         """Resume what was interrupted, then open the door."""
@@ -221,22 +239,35 @@ class Node:
     def _apply(self, config: Config) -> None:
         """Put another configuration in force: each part exchanges one reference."""
         self.config = config
-        self.deliverer.configure(config.destinations)
         self._routes = self._routed(config)
-        self.assembly.configure(config.assembly)
-        self.receiver.configure(config.receiver)
-        self.watch.configure(config)
         self.reminder.configure(config.quality)
+        if self.deliverer:
+            self.deliverer.configure(config.destinations)
+        if self.lookup:
+            self.lookup.configure(config.prior_archive, config.receiver.ae_title, config.receiver.tls)
+        if self.assembly:
+            self.assembly.configure(config.assembly)
+        if self.receiver:
+            self.receiver.configure(config.receiver)
+        if self.watch:
+            self.watch.configure(config)
 
     def _routed(self, config: Config) -> Routes:
         return routes(config, lambda scanner: self.ledger.quality_record(scanner, patients=False))
 
     def _door(self) -> Mapping[str, int]:
-        return self.receiver.totals if "receive" in self.roles else {}
+        return self.receiver.totals if self.receiver else {}
+
+    def _here(self) -> Here:
+        from node.admin import Here
+
+        by_name = {one.name: one for one in self.config.destinations}
+        return Here(self.config.receiver.ae_title, self.host, by_name)
 
     def _finished(self) -> None:
         """A job has been recorded: there may be something to deliver, or to warn of."""
-        self.deliverer.wake()
+        if self.deliverer:
+            self.deliverer.wake()
         self.reminder.look()
 
 

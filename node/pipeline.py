@@ -58,21 +58,39 @@ def run(job: MeasureJob) -> MeasureOutcome:
     The same job gives the same files. Refusals are outcomes, not errors; whatever else goes wrong is raised.
     """
     header = _acquisition(job.series)
+    limits = report.load(job.template).category.over(job.settings.category)
+    job, left_out = _with_priors(replace(job, settings=replace(job.settings, category=limits)))
+    outcome = _run(job, header)
+    return replace(outcome, priors_left_out=left_out)
+
+
+def _with_priors(job: MeasureJob) -> tuple[MeasureJob, tuple[str, ...]]:
+    """The job with what its prior reports say, and why some of them say nothing."""
+    if not job.settings.priors.enabled or not job.prior_reports or job.priors:
+        return job, ()
+    judged = report.judge(job.prior_reports, job.template, job.series.instances[0].path)
+    return replace(job, priors=judged.results), judged.left_out
+
+
+def _run(job: MeasureJob, header: InstanceHeader) -> MeasureOutcome:
     volume: Volume | None = None
-    if job.settings.priors.enabled and job.prior_reports and not job.priors:
-        job = replace(job, priors=report.priors(job.prior_reports))
     try:
         volume = read.volume(job.series)
         qa = scan_record.without_patient(volume, header, job)
         if qa is not None:
             return replace(_outcome(_nothing_found(header, qa.refusal), job, (), ()), scan_record=qa.record)
         findings = measure(volume, header, job.phantoms, job.settings, job.quality, job.priors)
-        findings = replace(
-            findings, changes=change.changes(findings, scan_date(job.series), job.priors, job.settings.priors)
-        )
+        findings = _compared(findings, job)
     except StudyRefused as refused:
         findings = _nothing_found(header, refused)
     return _leave(findings, volume, job)
+
+
+def _compared(findings: Findings, job: MeasureJob) -> Findings:
+    """Add the changes since earlier results, and whether some may be missing."""
+    changes = change.changes(findings, scan_date(job.series), job.priors, job.settings.priors)
+    missing = (change.INCOMPLETE,) if job.priors_incomplete else ()
+    return replace(findings, changes=changes, cautions=findings.cautions + missing)
 
 
 def refuse(job: MeasureJob, refused: StudyRefused) -> MeasureOutcome:
@@ -128,7 +146,7 @@ def measure(
     reference = standard.establish(volume, scene, phantoms, settings, circumstances)
     column, doubts = segmenters.find(volume, scene, settings.segmenter)
     column, delineated, renamed = spine.keep_naming(column, spine.delineate(volume, column), priors)
-    vertebrae = morphometry.deformities(delineated)
+    vertebrae = morphometry.deformities(delineated, settings.fractures)
     noise = voi_error.reference(volume, reference.fit) if reference.fit else None
     vois = voi.measure(volume, vertebrae, settings.voi, settings.suitability, noise)
     found = Findings(
@@ -137,7 +155,7 @@ def measure(
         cautions=doubts + renamed,
         phantom=reference.fit,
         calibration=reference.calibration,
-        vertebrae=vertebrae,
+        vertebrae=morphometry.stated(vertebrae, settings.fractures),
         assignment=column.assignment,
         vois=vois,
         densities={},
@@ -179,7 +197,7 @@ def _judge(
         refusal = refusal or refused
     named = found.cautions + seen.cautions + verdict.naming_caution(column.assignment)
     named += standard.cautions(reference, found.vois, mean_levels, settings.confounders)
-    named += remarks.remarks(found.vertebrae, found.vois, mean_levels, settings.levels)
+    named += remarks.remarks(found.vertebrae, found.vois, mean_levels, settings.levels, settings.fractures)
     if refusal is None:
         try:
             return _measured(replace(found, cautions=named), reference, mean_levels, settings, circumstances, seen)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 from node import log, tls
@@ -23,11 +24,14 @@ INTERVAL_S = 2.0
 _log = log.get(__name__)
 
 
-def read(path: Path | None = None) -> Config:
-    """Read a configuration and all that it refers to. Raises ``ConfigError`` with every problem."""
+def read(path: Path | None = None, *, templates: bool = True) -> Config:
+    """Read a configuration and all that it refers to. Raises ``ConfigError`` with every problem.
+
+    ``templates``: those of the reports too; who measures nothing does without the libraries that write them.
+    """
     config = load(path)
     problems: list[Problem] = []
-    for template in sorted({config.templates[rule.template] for rule in config.rules}):
+    for template in sorted(config.templates.values()) if templates else ():
         try:
             _check_template(template)
         except ConfigError as error:
@@ -51,11 +55,13 @@ def _check_template(path: Path) -> None:
 class Standing:
     """Looks after the configuration from ``start`` to ``stop``; ``apply`` must take effect at once or raise."""
 
-    def __init__(self, config: Config, ledger: Ledger, apply: Callable[[Config], None]) -> None:
+    def __init__(
+        self, config: Config, ledger: Ledger, apply: Callable[[Config], None], *, templates: bool = True
+    ) -> None:
         self.config = config
         self._ledger = ledger
         self._apply = apply
-        self._watched = Watched(config.file, read)
+        self._watched = Watched(config.file, partial(read, templates=templates))
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._serve, name="configuration", daemon=True)
 

@@ -66,6 +66,7 @@ class FakePacs:
     """SOP Instance UIDs that it accepted and does not hold."""
     reports_to: tuple[str, int] | None = None
     """AE title and port that storage commitment results go to; ``None``: over the association that asked."""
+    report_delay_s: float = 0.2
 
     def _held(self) -> list[Dataset]:
         return [dataset for dataset in self.stored if str(dataset.SOPInstanceUID) not in self.forgets]
@@ -92,7 +93,7 @@ class FakePacs:
             one.FailureReason = 0x0112
         if failed:
             result.FailedSOPSequence = failed
-        time.sleep(0.2)
+        time.sleep(self.report_delay_s)
         well_known = UID("1.2.840.10008.1.20.1.1")
         if self.reports_to is None:
             association.send_n_event_report(result, 2 if failed else 1, UID(COMMITMENT), well_known)
@@ -145,10 +146,11 @@ def fake_pacs(
     delay_s: float = 0.0,
     reject: bool = False,
     forgets: Collection[str] = (),
+    report_delay_s: float = 0.2,
     contexts: Sequence[tuple[str, Sequence[str]]] | None = None,
 ) -> Iterator[FakePacs]:
     """Run a PACS; ``contexts`` (SOP class, transfer syntaxes) restricts what it accepts."""
-    pacs = FakePacs(ae_title, script, delay_s, reject, forgets=set(forgets))
+    pacs = FakePacs(ae_title, script, delay_s, reject, forgets=set(forgets), report_delay_s=report_delay_s)
     entity = AE(ae_title=ae_title)
     entity.require_called_aet = True
     entity.supported_contexts = _contexts(contexts)

@@ -6,7 +6,7 @@ import json
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -23,10 +23,10 @@ SCANNER = "TEST_SCANNER"
 
 
 @contextmanager
-def orthanc(folder: Path) -> Iterator[Orthanc]:
-    """Run a real Orthanc."""
+def orthanc(folder: Path, settings: Mapping[str, Any] | None = None) -> Iterator[Orthanc]:
+    """Run a real Orthanc; ``settings`` are put over its own."""
     folder.mkdir(parents=True, exist_ok=True)
-    archive = Orthanc(peer("Orthanc"), folder)
+    archive = Orthanc(peer("Orthanc"), folder, settings=settings)
     try:
         yield archive
     finally:

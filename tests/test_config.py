@@ -144,6 +144,53 @@ def test_tls_needs_what_it_needs(text: str, key: str, tmp_path: Path) -> None:
     assert key in problems(tmp_path, text)
 
 
+ARCHIVE = """
+[priors]
+archive = "pacs"
+method = "move"
+max_studies = 3
+[[senders]]
+name = "archive"
+ae_title = "PACS"
+"""
+
+
+def test_an_archive_is_a_destination_or_has_an_address(tmp_path: Path) -> None:
+    asked = loaded(tmp_path, ARCHIVE + DESTINATION).prior_archive
+    assert asked is not None
+    assert (asked.destination.name, asked.settings.method, asked.settings.max_studies) == ("pacs", "move", 3)
+    assert "Bone density (QCT)" in asked.series_descriptions
+    own = loaded(tmp_path, '[priors]\nae_title = "ARC"\nhost = "arc"\nport = 104\ntls = false').prior_archive
+    assert own is not None
+    assert (own.destination.ae_title, own.destination.host, own.destination.port) == ("ARC", "arc", 104)
+
+
+def test_without_an_archive_none_is_asked(tmp_path: Path) -> None:
+    assert loaded(tmp_path).prior_archive is None
+    assert (
+        loaded(tmp_path, ARCHIVE.replace("archive =", "enabled = false\narchive =", 1) + DESTINATION).prior_archive
+        is None
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "key"),
+    [
+        ('[priors]\narchive = "pasc"\n' + DESTINATION, "priors.archive"),
+        ('[priors]\narchive = "pacs"\nhost = "x"\n' + DESTINATION, "priors.host"),
+        ('[priors]\nhost = "x"\nport = 104', "priors.ae_title"),
+        ('[priors]\nae_title = "A"\nhost = "x"\nport = 104\ntls = true', "priors.tls"),
+        ('[priors]\narchive = "pacs"\nmethod = "move"\n' + DESTINATION, "priors.method"),
+        (
+            '[priors]\narchive = "web"\n[[destinations]]\nname = "web"\nkind = "stow"\nurl = "http://x"',
+            "priors.archive",
+        ),
+    ],
+)
+def test_what_is_wrong_with_an_archive(text: str, key: str, tmp_path: Path) -> None:
+    assert key in problems(tmp_path, text)
+
+
 def test_every_problem_at_once(tmp_path: Path) -> None:
     found = problems(
         tmp_path,
@@ -289,6 +336,15 @@ def test_phantom_beside_the_file_comes_first(tmp_path: Path) -> None:
 def test_shipped_phantoms_are_right() -> None:
     files = list((shipped("config") / "phantoms").glob("*.toml"))
     assert set(load(shipped("config") / "node.toml", {}).phantoms) == {file.stem for file in files}
+
+
+@pytest.mark.parametrize("file", sorted((shipped("config") / "phantoms").glob("*.toml")), ids=lambda file: file.stem)
+def test_every_shipped_phantom_says_what_is_known_of_its_geometry_and_whence(file: Path) -> None:
+    table = tomllib.loads(file.read_text(encoding="utf-8"))
+
+    assert table["geometry"] in ("published", "partly published", "not published")
+    assert table["source"]
+    assert table["nominal"]
 
 
 def test_default_phantoms(tmp_path: Path) -> None:

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from datetime import date
 
 import pytest
 
 from node import pipeline
-from node.domain.findings import Findings
+from node.dicom import scan
 from node.domain.instance import InstanceHeader
+from node.domain.job import MeasureJob, MeasureOutcome, Provenance
 from node.domain.prior import PriorResult
 from node.domain.settings import MeasurementSettings
+from node.report import summary
+from node.resources import shipped
+from node.synthetic import dicom
 from node.synthetic.phantoms import MINDWAYS_5
 from node.synthetic.spec import Fracture
 from node.synthetic.torso import make
@@ -30,23 +35,37 @@ def case() -> SyntheticCase:
 
 
 @pytest.fixture(scope="module")
-def alone(case: SyntheticCase) -> Findings:
-    return pipeline.measure(case.volume(), HEADER, (MINDWAYS_5,), MeasurementSettings())
+def reported(case: SyntheticCase, tmp_path_factory: pytest.TempPathFactory) -> MeasureOutcome:
+    folder = tmp_path_factory.mktemp("doubt")
+    dicom.write(case, folder / "ct")
+    (series,), _ = scan.collect([folder / "ct"], folder / "scratch")
+    return pipeline.run(
+        MeasureJob(
+            series=series,
+            rule="ct",
+            phantoms=(MINDWAYS_5,),
+            settings=MeasurementSettings(),
+            template=shipped("sr_templates") / "bone_density.toml",
+            report_refusals=True,
+            out_dir=folder / "out",
+            provenance=Provenance("1", "ab" * 32),
+        )
+    )
 
 
-def test_names_in_doubt_are_refused_with_both_readings(case: SyntheticCase, alone: Findings) -> None:
-    assert alone.refusal is not None
-    assert alone.refusal.reason == "levels-ambiguous"
-    told = alone.refusal.evidence["readings"]
+def test_names_in_doubt_are_refused_with_both_readings(case: SyntheticCase, reported: MeasureOutcome) -> None:
+    assert reported.refusal is not None
+    assert reported.refusal.reason == "levels-ambiguous"
+    told = reported.refusal.evidence["readings"]
     assert isinstance(told, list)
     assert len(told) >= 2
     right = [case.truth.levels[level].vbmd_mg_cm3 for level in ("L1", "L2")]
     assert min(abs(reading["mean_vbmd_mg_cm3"] - sum(right) / 2) for reading in told) < 5.0
 
 
-def test_the_sentence_holds_the_densities(alone: Findings) -> None:
-    assert alone.refusal is not None
-    assert alone.refusal.message.count("mg/cm³") >= 2
+def test_the_sentence_holds_the_densities(reported: MeasureOutcome) -> None:
+    assert reported.refusal is not None
+    assert reported.refusal.message.count("mg/cm³") >= 2
 
 
 def test_an_earlier_report_settles_the_names(case: SyntheticCase) -> None:
@@ -58,3 +77,18 @@ def test_an_earlier_report_settles_the_names(case: SyntheticCase) -> None:
     assert found.mean_levels == ("L1", "L2")
     centres = {v.level: v.frame.centre_lps_mm for v in found.vertebrae}
     assert centres["L1"][2] == pytest.approx(levels["L1"].centre_lps_mm[2], abs=4.0)
+
+
+def test_the_result_holds_every_reading_with_its_densities(reported: MeasureOutcome) -> None:
+    refusal = json.loads(reported.result_json.read_text())["refusal"]
+    assert refusal["reason"] == "levels-ambiguous"
+    readings = refusal["evidence"]["readings"]
+    assert len(readings) >= 2
+    assert all(one["vbmd_mg_cm3"] > 0 for reading in readings for one in reading["levels"].values())
+
+
+def test_the_report_says_both_densities(reported: MeasureOutcome) -> None:
+    (said,) = [summary(one.path).refusal for one in reported.objects if one.kind == "sr"]
+    assert said is not None
+    assert "levels-ambiguous" in said
+    assert said.count("mg/cm³") >= 2

@@ -40,7 +40,7 @@ def status(
             what += f"\n{row.variants} objects came with other bytes under known UIDs: kept beside, not measured"
         if row.replaces:
             what += f"\nreplaces the report of {row.replaces}"
-        name = f"{row.series_instance_uid}\n{row.modality or '?'} {row.description or ''}"
+        name = f"{row.series_instance_uid}\n{row.series_key}  {row.modality or '?'} {row.description or ''}"
         table.add_row(arrived, row.sender or "", name, str(row.instances), row.state.value, what)
     out.print(table)
     out.print(

@@ -40,6 +40,7 @@ def everything(
         _senders(tables["node"], arrays["senders"]),
         _tls(tables, arrays),
         _destinations(tables["node"], tables["tls"], arrays["destinations"]),
+        _archive(tables, raw, arrays),
         _limits(tables),
         _outputs(arrays),
         _images(tables["reformat"]),
@@ -182,6 +183,33 @@ def _address(key: str, destination: Any, tls: Any) -> Found:
             yield f"{key}.{name}", "has no meaning for C-STORE.", 'Set kind = "stow", or remove it.'
     if destination.tls and tls.certificate is None:
         yield f"{key}.tls", "the node has no certificate.", "Give tls.certificate and tls.key."
+
+
+def _archive(tables: Mapping[str, Any], raw: Mapping[str, Any], arrays: Mapping[str, Rows]) -> Found:
+    """Who is asked for earlier reports: a destination, or an address of its own."""
+    priors, tls = tables["priors"], tables["tls"]
+    own = {key: getattr(priors, key) for key in ("ae_title", "host", "port")}
+    asked = own["ae_title"]
+    if priors.archive is not None:
+        given = [key for key, value in own.items() if value is not None]
+        if given:
+            yield f"priors.{given[0]}", "an archive is named already.", "Give archive, or an address, not both."
+        names = {row.get("name") for _, row in _rows(raw, "destinations")}
+        named = [one for _, one in arrays["destinations"] if one.name == priors.archive]
+        yield from _unknown("priors.archive", "destination", [priors.archive], frozenset(map(str, names)))
+        if named and named[0].kind == "stow":
+            yield "priors.archive", "DICOMweb has no C-FIND.", "Name a DICOM destination, or give an address."
+        asked = named[0].ae_title if named else None
+    elif any(value is not None for value in own.values()):
+        for key, value in own.items():
+            if value is None:
+                yield f"priors.{key}", "is missing.", "An archive has an AE title, a host and a port."
+        if priors.tls and tls.certificate is None:
+            yield "priors.tls", "the node has no certificate.", "Give tls.certificate and tls.key."
+    if priors.method == "move" and asked is not None and not tables["node"].open_to_all:
+        senders = [one for _, one in arrays["senders"]]
+        if not any(one.ae_title in (None, asked) for one in senders):
+            yield "priors.method", f"{asked} is no sender: its C-STORE would be rejected.", "List it in [[senders]]."
 
 
 def _limits(tables: Mapping[str, Any]) -> Found:

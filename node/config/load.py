@@ -23,6 +23,7 @@ from node.domain.phantom import PhantomModel
 from node.domain.settings import (
     AdminSettings,
     AlarmSettings,
+    ArchiveSettings,
     AssemblySettings,
     AuditSettings,
     CalibrationLimits,
@@ -30,10 +31,12 @@ from node.domain.settings import (
     ConfounderPolicies,
     DeliverySettings,
     Destination,
+    FractureLimits,
     LevelLimits,
     MeasurementSettings,
     OnnxModel,
     PageSettings,
+    PriorArchive,
     PriorSettings,
     QualitySettings,
     ReceiverSettings,
@@ -91,6 +94,8 @@ class Config:
     qa_phantoms: tuple[str, ...]
     """Ids of the QA phantoms that a scan without a patient may show."""
 
+    prior_archive: PriorArchive | None = None
+    """Who is asked for earlier reports of a patient."""
     delivery: DeliverySettings = field(default_factory=DeliverySettings)
     admin: AdminSettings = field(default_factory=AdminSettings)
     alarms: AlarmSettings = field(default_factory=AlarmSettings)
@@ -266,6 +271,7 @@ def _config(
             **receiver,
             spool=spool,
             senders=tuple(Sender(**row.model_dump()) for row in arrays["senders"]),
+            reporters=tuple(_reporter(row) for row in arrays["destinations"] if "commitment" in row.proof),
             tls=_tls(tables["tls"].model_dump(), file.parent),
         ),
         assembly=AssemblySettings(node["quiet_period_s"], node["sweep_interval_s"]),
@@ -274,12 +280,13 @@ def _config(
             calibration=CalibrationLimits(**tables["calibration"].model_dump()),
             voi=VoiShape(**tables["voi"].model_dump()),
             suitability=SuitabilityLimits(**tables["suitability"].model_dump()),
+            fractures=FractureLimits(**tables["fractures"].model_dump()),
             levels=LevelLimits(**tables["levels"].model_dump()),
             category=CategoryLimits(**tables["category"].model_dump()),
             uncertainty=UncertaintySettings(**tables["uncertainty"].model_dump()),
             confounders=ConfounderPolicies(**tables["confounders"].model_dump()),
             reformat=ReformatSettings(**tables["reformat"].model_dump()),
-            priors=PriorSettings(**tables["priors"].model_dump()),
+            priors=PriorSettings(**_only(PriorSettings, tables["priors"])),
             segmenter=_segmenter(tables["segmenter"], arrays["models"], file.parent),
         ),
         page=_page(tables["page"], file.parent),
@@ -295,6 +302,7 @@ def _config(
         templates=templates,
         quality=QualitySettings(**{key: value for key, value in qa.items() if key != "phantoms"}),
         qa_phantoms=qa["phantoms"] or tuple(name for name, one in phantoms.items() if one.kind == "qa"),
+        prior_archive=_prior_archive(tables["priors"], arrays["destinations"], templates),
         delivery=DeliverySettings(**tables["delivery"].model_dump()),
         admin=_admin(tables["admin"], environment),
         alarms=AlarmSettings(**tables["alarms"].model_dump()),
@@ -321,6 +329,40 @@ def _admin(row: Table, environment: Mapping[str, str]) -> AdminSettings:
 def _destination(row: Table) -> Destination:
     values = row.model_dump()
     return Destination(**(values | {"retry": RetryPolicy(**values["retry"])}))
+
+
+def _only(kind: type[Any], row: Table) -> dict[str, Any]:
+    """The values of a table that belong to one of the parts it feeds."""
+    return {key: value for key, value in row.model_dump().items() if key in kind.__dataclass_fields__}
+
+
+def _prior_archive(row: Table, destinations: Sequence[Table], templates: Mapping[str, Path]) -> PriorArchive | None:
+    values = row.model_dump()
+    if not values["enabled"] or not (values["archive"] or values["host"]):
+        return None
+    known = {one.name: one for one in map(_destination, destinations)}
+    own = {**_only(Destination, row), "name": "priors"}
+    destination = known[values["archive"]] if values["archive"] else Destination(**own)
+    return PriorArchive(destination, ArchiveSettings(**_only(ArchiveSettings, row)), _report_series(templates))
+
+
+def _report_series(templates: Mapping[str, Path]) -> tuple[str, ...]:
+    """Descriptions of the series that reports were written to, by every template there is."""
+    found: set[str] = set()
+    for path in templates.values():
+        try:
+            parsed = tomllib.loads(path.read_text("utf-8"))
+        except (OSError, ValueError):
+            continue
+        tables = [parsed.get("document"), parsed.get("heights")]
+        texts = [one.get("series_description") for one in tables if isinstance(one, dict)]
+        found |= {text for text in texts if isinstance(text, str)}
+    return tuple(sorted(found))
+
+
+def _reporter(row: Any) -> Sender:
+    """An archive answers a commitment request when it likes, calling whom it was asked by."""
+    return Sender(row.name, ae_title=row.ae_title, called_ae_title=row.calling_ae_title)
 
 
 def _page(row: Table, folder: Path) -> PageSettings:

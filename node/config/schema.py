@@ -27,6 +27,7 @@ from node.domain.phantom import PhantomModel, RodModel
 from node.domain.settings import (
     AdminSettings,
     AlarmSettings,
+    ArchiveSettings,
     AssemblySettings,
     AuditSettings,
     CalibrationLimits,
@@ -34,6 +35,7 @@ from node.domain.settings import (
     ConfounderPolicies,
     DeliverySettings,
     Destination,
+    FractureLimits,
     LevelLimits,
     OnnxModel,
     Output,
@@ -111,7 +113,7 @@ NODE = table(
     },
     fields_of(
         ReceiverSettings,
-        omit=("ae_title", "port", "spool", "senders", "tls"),
+        omit=("ae_title", "port", "spool", "senders", "reporters", "tls"),
         bind=Annotated[str, AfterValidator(_bindable)],
         max_associations=Annotated[int, Field(ge=1, le=1000)],
         network_timeout_s=Positive,
@@ -258,6 +260,17 @@ SUITABILITY = table(
         min_voi_mm3=NotNegative,
     ),
 )
+FRACTURES = table(
+    "fractures",
+    fields_of(
+        FractureLimits,
+        prevalence=Annotated[float, Field(gt=0, lt=1)],
+        candidate_from=Annotated[float, Field(gt=0, lt=1)],
+        worst_error_part=Positive,
+        depression_mm=Positive,
+        bulge_mm=Positive,
+    ),
+)
 LEVEL_LIMITS = table(
     "levels",
     fields_of(
@@ -344,7 +357,26 @@ REFORMAT = table(
 )
 
 REPORT = table("report", fields_of(ReportSettings, omit=("outputs", "only")))
-PRIORS = table("priors", fields_of(PriorSettings, precision_error_percent=Annotated[float, Field(gt=0, le=20)]))
+PRIORS = table(
+    "priors",
+    fields_of(PriorSettings, precision_error_percent=Annotated[float, Field(gt=0, le=20)]),
+    {"archive": (Slug | None, None)},
+    fields_of(
+        ArchiveSettings,
+        max_age_years=Positive,
+        max_studies=Annotated[int, Field(ge=1, le=50)],
+        time_limit_s=Positive,
+        rest_s=NotNegative,
+    ),
+    {
+        "ae_title": (AeTitle | None, None),
+        "host": (Annotated[str, AfterValidator(_host)] | None, None),
+        "port": (Port | None, None),
+        "calling_ae_title": (AeTitle | None, None),
+        "tls": (bool, False),
+        "tls_check_host": (bool, True),
+    },
+)
 PAGE = table(
     "page",
     fields_of(
@@ -402,6 +434,7 @@ TABLES: dict[str, type[Table]] = {
     "calibration": CALIBRATION,
     "voi": VOI,
     "suitability": SUITABILITY,
+    "fractures": FRACTURES,
     "levels": LEVEL_LIMITS,
     "category": CATEGORY,
     "uncertainty": UNCERTAINTY,

@@ -14,6 +14,7 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
+from dataclasses import replace
 
 from node import log
 from node.delivery import proof, stow
@@ -138,23 +139,29 @@ class Deliverer:
             _log.warning("proof-outstanding", destination=destination.name, why=str(failure))
             self._ledger.record_no_proof(shipment, str(failure), again)
             return
-        again = self._ledger.now() + destination.retry.first_delay_s
-        self._ledger.record_proof(shipment, sorted(holding.held), sorted(holding.missing), again)
+        absent = {
+            item.sop_instance_uid: self._again_at(destination, item)
+            for item in shipment.objects
+            if item.sop_instance_uid in holding.missing
+        }
+        self._ledger.record_proof(shipment, sorted(holding.held), absent)
         _log.info("proof", destination=destination.name, held=len(holding.held), missing=len(holding.missing))
 
     def _asked(self, destination: Destination, shipment: Shipment) -> Holding:
-        """What every proof that is wanted agrees on."""
-        answers = []
+        """What every proof that is wanted agrees on; what one does not find, no other is asked about."""
+        held = frozenset(item.sop_instance_uid for item in shipment.objects)
+        missing: frozenset[str] = frozenset()
         for kind in destination.proof or ("find",):
             if destination.kind == "stow":
-                answers.append(stow.find(destination, shipment, self._tls))
+                answer = stow.find(destination, shipment, self._tls)
             elif kind == "find":
-                answers.append(proof.find(destination, self._own_ae_title, shipment, self._tls))
+                answer = proof.find(destination, self._own_ae_title, shipment, self._tls)
             else:
-                answers.append(proof.commitment(destination, self._own_ae_title, shipment, self._tls, self._ledger))
-        wanted = frozenset(item.sop_instance_uid for item in shipment.objects)
-        held = frozenset.intersection(wanted, *(answer.held for answer in answers))
-        return Holding(held, wanted - held)
+                answer = proof.commitment(destination, self._own_ae_title, shipment, self._tls, self._ledger)
+            missing |= held - answer.held
+            if missing:
+                break
+        return Holding(held - missing, missing)
 
     def _carrier(self, destination: Destination, parcels: Sequence[Parcel]) -> AbstractContextManager[Carrier]:
         if destination.kind == "stow":
@@ -243,11 +250,14 @@ class Deliverer:
     def _failed(
         self, destination: Destination, item: OutgoingDelivery, state: DeliveryState, status: int | None, error: str
     ) -> Attempt:
+        again_at = self._again_at(destination, replace(item, attempts=item.attempts + 1))
+        return Attempt(DeliveryState.FAILED if again_at is None else state, status, error, again_at)
+
+    def _again_at(self, destination: Destination, item: OutgoingDelivery) -> float | None:
+        """When an object is tried again that has been tried ``attempts`` times; ``None``: never."""
         now = self._ledger.now()
-        delay = next_delay_s(destination.retry, item.attempts + 1, now - item.created_at, self._jitter())
-        if delay is None:
-            return Attempt(DeliveryState.FAILED, status, error, None)
-        return Attempt(state, status, error, now + delay)
+        delay = next_delay_s(destination.retry, item.attempts, now - item.created_at, self._jitter())
+        return None if delay is None else now + delay
 
 
 def _parcel(item: OutgoingDelivery) -> Parcel:

@@ -22,6 +22,8 @@ FIND = UID("1.2.840.10008.5.1.4.1.2.2.1")
 """Study Root Query/Retrieve Information Model – FIND."""
 COMMITMENT = UID("1.2.840.10008.1.20.1")
 WELL_KNOWN_INSTANCE = UID("1.2.840.10008.1.20.1.1")
+_PATIENCE_S = 3.0
+"""For an answer over the association that asked; nothing else goes to the archive meanwhile. Later it may call."""
 
 
 class NotYet(Unreachable):
@@ -48,7 +50,7 @@ def _search(link: Any, study: str, series: str) -> set[str]:
     try:
         for status, identifier in link.send_c_find(query, FIND):
             if "Status" not in status:
-                raise Unreachable("the archive did not answer a C-FIND")
+                raise Unreachable("the archive did not answer a C-FIND: does it know this node's AE title?")
             if status.Status in (0xFF00, 0xFF01):
                 found.add(str(identifier.get("SOPInstanceUID", "")))
             elif status.Status != 0x0000:
@@ -86,7 +88,7 @@ def commitment(
         if "Status" not in reply or reply.Status != 0x0000:
             status = f"{int(reply.Status):04X}" if "Status" in reply else "nothing"
             raise Unreachable(f"the archive answered the storage commitment request with {status}")
-        came.wait(min(destination.timeout_s, 10.0))
+        came.wait(min(destination.timeout_s, _PATIENCE_S))
     answered = ledger.proofs.collect(shipment.job_id, shipment.destination)
     if answered is None:
         raise NotYet("the archive has not answered the storage commitment request yet")

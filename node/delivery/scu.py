@@ -14,7 +14,7 @@ from pydicom.errors import InvalidDicomError
 from pydicom.uid import UID, ExplicitVRLittleEndian, ImplicitVRLittleEndian
 from pynetdicom import AE
 from pynetdicom.association import Association
-from pynetdicom.presentation import build_context
+from pynetdicom.presentation import build_context, build_role
 
 from node import tls as tls_contexts
 from node.domain.settings import Destination, TlsSettings
@@ -22,7 +22,7 @@ from node.errors import ConfigError, DeliveryFailed
 
 _MAX_CONTEXTS = 128
 """Presentation context identifiers are the odd numbers of one byte (PS3.8 section 9.3.2.2)."""
-_VERIFICATION = "1.2.840.10008.1.1"
+VERIFICATION = "1.2.840.10008.1.1"
 COMPREHENSIVE, COMPREHENSIVE_3D = "1.2.840.10008.5.1.4.1.1.88.33", "1.2.840.10008.5.1.4.1.1.88.34"
 _UNCOMPRESSED = (ExplicitVRLittleEndian, ImplicitVRLittleEndian)
 
@@ -68,8 +68,12 @@ def link_to(
     contexts: Sequence[Context],
     tls: TlsSettings | None = None,
     handlers: Handlers = (),
+    takes: Sequence[UID] = (),
 ) -> Iterator[Association]:
-    """Open an association for these presentation contexts. Raises ``Unreachable`` when there is none to be had."""
+    """Open an association for these presentation contexts. Raises ``Unreachable`` when there is none to be had.
+
+    ``takes``: SOP classes that the node stores itself when a C-GET sends them (PS3.7 D.3.3.4).
+    """
     entity = AE(ae_title=destination.calling_ae_title or own_ae_title)
     entity.acse_timeout = entity.dimse_timeout = entity.network_timeout = destination.timeout_s
     entity.connection_timeout = destination.timeout_s
@@ -78,7 +82,11 @@ def link_to(
         secure = _secure(destination, tls)
         address = (destination.host, destination.port)
         link = entity.associate(
-            *address, ae_title=destination.ae_title, tls_args=secure, evt_handlers=cast(Any, list(handlers))
+            *address,
+            ae_title=destination.ae_title,
+            tls_args=secure,
+            evt_handlers=cast(Any, list(handlers)),
+            ext_neg=[build_role(cls, scp_role=True) for cls in takes],
         )
     except OSError as error:
         raise Unreachable(f"the host cannot be reached ({error.strerror})") from error
@@ -213,7 +221,7 @@ def _comment(reply: Any) -> str | None:
 def echo(destination: Destination, own_ae_title: str, tls: TlsSettings | None = None) -> bool:
     """Whether the destination answers a C-ECHO."""
     try:
-        with link_to(destination, own_ae_title, [(UID(_VERIFICATION), None)], tls) as link:
+        with link_to(destination, own_ae_title, [(UID(VERIFICATION), None)], tls) as link:
             reply = link.send_c_echo()
             return "Status" in reply and reply.Status == 0
     except Unreachable:

@@ -57,7 +57,9 @@ class MeasureJob:
     priors: tuple[PriorResult, ...] = ()
     """Earlier results of the patient, oldest first."""
     prior_reports: tuple[Path, ...] = ()
-    """Files of earlier reports of the patient that the node itself wrote; read when the job is done."""
+    """Files that may be earlier reports of the patient, from the node's own ledger and from an archive."""
+    priors_incomplete: bool = False
+    """An archive should have been asked for earlier reports, and could not be, or not to the end."""
     predecessors: tuple[Predecessor, ...] = ()
     """Reports about the series as it was before late instances came: this job's name them as predecessors."""
     qa_phantoms: tuple[PhantomModel, ...] = ()
@@ -98,3 +100,5 @@ class MeasureOutcome:
     previews: tuple[Path, ...]
     scan_record: ScanRecord | None = None
     """What the scan says of its scanner, for the record of quality assurance."""
+    priors_left_out: tuple[str, ...] = ()
+    """Why files of ``prior_reports`` were not used, a slug for each."""

@@ -97,6 +97,24 @@ class SuitabilityLimits:
 
 
 @dataclass(frozen=True, slots=True)
+class FractureLimits:
+    """When the shape of a vertebral body is a candidate for review."""
+
+    prevalence: float = 0.08
+    """Of vertebrae with a deformity, before anything is measured. One older patient in five has a moderate or severe
+    one (Williams: 19.8 %), often several, and mild ones are more frequent."""
+    candidate_from: float = 0.5
+    """Least probability of a loss of 20 % or more."""
+    worst_error_part: float = 0.1
+    """Of heights that are stated, standard error: half of the loss that makes the mildest fracture."""
+    depression_mm: float = 2.5
+    """By which an endplate is deeper than the median of the patient's others: normal ones differ from it by 1.4 mm or
+    less in 98 of 100 (docs/bodies.md)."""
+    bulge_mm: float = 2.0
+    """A posterior wall that stands out so far is convex: healthy ones are flat or hollow."""
+
+
+@dataclass(frozen=True, slots=True)
 class CategoryLimits:
     """Categories of the mean of two lumbar vertebrae (PMC7495321, table 2: both ends of 80 to 120 are low)."""
 
@@ -299,6 +317,7 @@ class MeasurementSettings:
     calibration: CalibrationLimits = field(default_factory=CalibrationLimits)
     voi: VoiShape = field(default_factory=VoiShape)
     suitability: SuitabilityLimits = field(default_factory=SuitabilityLimits)
+    fractures: FractureLimits = field(default_factory=FractureLimits)
     levels: LevelLimits = field(default_factory=LevelLimits)
     category: CategoryLimits = field(default_factory=CategoryLimits)
     uncertainty: UncertaintySettings = field(default_factory=UncertaintySettings)
@@ -355,6 +374,8 @@ class ReceiverSettings:
     spool: Path
     bind: str = "0.0.0.0"
     senders: tuple[Sender, ...] = ()
+    reporters: tuple[Sender, ...] = ()
+    """Archives that are asked for storage commitment: they may call to answer, and store nothing."""
     open_to_all: bool = False
     """Accept any sender: for tests only, said so in the log."""
     max_associations: int = 24
@@ -424,6 +445,31 @@ class Destination:
     user: str | None = None
     password_variable: str | None = None
     """Environment variable that holds the password for ``user``; without a user, a bearer token."""
+
+
+@dataclass(frozen=True, slots=True)
+class ArchiveSettings:
+    """How an archive is asked for the patient's earlier reports."""
+
+    method: Literal["get", "move"] = "get"
+    """C-GET over the association that asks, or C-MOVE to the node's own port."""
+    max_age_years: float = 10.0
+    max_studies: int = 5
+    """The latest: a trend needs no more."""
+    time_limit_s: float = 20.0
+    """For all of it; the measurement goes on without what has not come by then."""
+    rest_s: float = 300.0
+    """How long an archive that did not answer is not asked again."""
+
+
+@dataclass(frozen=True, slots=True)
+class PriorArchive:
+    """The archive that is asked."""
+
+    destination: Destination
+    settings: ArchiveSettings = field(default_factory=ArchiveSettings)
+    series_descriptions: tuple[str, ...] = ()
+    """Of the series that hold this node's reports, by every template that is known."""
 
 
 @dataclass(frozen=True, slots=True)

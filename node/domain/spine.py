@@ -193,6 +193,8 @@ class Voi:
     hu_trimmed_mean: float = float("nan")
     """Of the middle 80 %."""
     hu_quartiles: tuple[float, float] = (float("nan"), float("nan"))
+    local_quartiles_apart_hu: float = float("nan")
+    """Distance of the quartiles of averages over 4 mm: large where a lesion fills a part, whatever the noise."""
     dense_part: float = 0.0
     """Of the VOI, left out of the mean as much denser than the rest: bone island, sclerosis."""
     sparse_part: float = 0.0

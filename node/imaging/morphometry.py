@@ -14,6 +14,7 @@ from typing import Literal
 
 import numpy as np
 
+from node.domain.settings import FractureLimits
 from node.domain.spine import LEVELS, Deformity, Heights, Ratios, Vertebra
 
 
@@ -55,15 +56,12 @@ CONCAVITY_NORM = 0.92
 not hidden by the rims."""
 WEDGE_SD, CONCAVITY_SD, POSTERIOR_SD = 0.06, 0.05, 0.07
 """Of healthy vertebrae about the norm (0.06 to 0.08 and 0.03 in the sources) and of neighbours' heights."""
+USUAL = FractureLimits()
 GRADES = (0.20, 0.25, 0.40)
-PREVALENCE = 0.08
-"""Of vertebrae with a deformity, before anything is measured. One older patient in five has a moderate or severe one
-(Williams: 19.8 %), often several, and mild ones are more frequent."""
 LOSSES = np.arange(0.12, 0.651, 0.01)
 """Of deformed vertebrae, all taken as equally likely."""
-CANDIDATE_FROM = 0.5
-"""A loss of 20 % or more is a candidate when a deformity is at least this probable: docs/bodies_accuracy.md shows
-what other limits would find and what they would call wrongly."""
+MOST_CERTAIN = 0.99
+"""No confidence is stated above it: the spreads of healthy vertebrae are not known so far out."""
 SIDE_SPREAD = (0.06, 0.12, 0.06)
 """Between the mid-sagittal plane and those beside it, as parts of the anterior, middle and posterior
 height: they count where the middle plane is not clear."""
@@ -75,19 +73,38 @@ NEIGHBOURS = 3
 """Levels up and down that a posterior height is compared with."""
 
 
-def deformities(vertebrae: Sequence[Vertebra]) -> tuple[Vertebra, ...]:
+def deformities(vertebrae: Sequence[Vertebra], limits: FractureLimits = USUAL) -> tuple[Vertebra, ...]:
     """Return the vertebrae with ``deformity`` filled in for complete ones from T4 to L5 (L6)."""
     return tuple(
-        replace(vertebra, deformity=_deformity(vertebra, vertebrae)) if _measurable(vertebra) else vertebra
+        replace(vertebra, deformity=_deformity(vertebra, vertebrae, limits)) if _measurable(vertebra) else vertebra
         for vertebra in vertebrae
     )
+
+
+def stated(vertebrae: Sequence[Vertebra], limits: FractureLimits = USUAL) -> tuple[Vertebra, ...]:
+    """Return the vertebrae without heights, contour and judgement where the heights are too uncertain to be stated.
+
+    A candidate is stated all the same: so great a loss shows even so. Where none shows, a loss may still be there.
+    """
+    return tuple(
+        replace(one, heights=None, contour=None, deformity=None) if _too_uncertain(one, limits) else one
+        for one in vertebrae
+    )
+
+
+def _too_uncertain(vertebra: Vertebra, limits: FractureLimits) -> bool:
+    heights, deformity = vertebra.heights, vertebra.deformity
+    if heights is None or (deformity is not None and deformity.genant_grade > 0):
+        return False
+    lengths = np.array([heights.anterior_mm, heights.middle_mm, heights.posterior_mm])
+    return float(np.median(np.array(heights.standard_errors_mm) / lengths)) > limits.worst_error_part
 
 
 def _measurable(vertebra: Vertebra) -> bool:
     return vertebra.complete and vertebra.heights is not None and vertebra.level in NORMS
 
 
-def _deformity(vertebra: Vertebra, vertebrae: Sequence[Vertebra]) -> Deformity:
+def _deformity(vertebra: Vertebra, vertebrae: Sequence[Vertebra], limits: FractureLimits) -> Deformity:
     heights = _steadied(vertebra)
     norm = NORMS[vertebra.level]
     others = [other for other in vertebrae if other is not vertebra and _measurable(other)]
@@ -107,7 +124,8 @@ def _deformity(vertebra: Vertebra, vertebrae: Sequence[Vertebra]) -> Deformity:
                 "biconcave", hollow, float(np.hypot(middle, 0.5 * np.hypot(anterior, reference_error))), CONCAVITY_SD
             ),
             _Loss("crush", crush, posterior, POSTERIOR_SD),
-        )
+        ),
+        limits,
     )
     measured = _heights(vertebra)
     ratios = Ratios(
@@ -161,11 +179,10 @@ class _Loss:
     """Standard error of the reading."""
     healthy_sd: float
 
-    @property
-    def probability(self) -> float:
+    def probability(self, prevalence: float) -> float:
         """That this is a deformity of 20 % or more and no healthy variant that was read so (Bayes' rule)."""
-        healthy = (1.0 - PREVALENCE) * _density(self.part, float(np.hypot(self.error, self.healthy_sd)))
-        deformed = PREVALENCE * np.array([_density(self.part - loss, self.error) for loss in LOSSES]) / len(LOSSES)
+        healthy = (1.0 - prevalence) * _density(self.part, float(np.hypot(self.error, self.healthy_sd)))
+        deformed = prevalence * np.array([_density(self.part - loss, self.error) for loss in LOSSES]) / len(LOSSES)
         lower = GRADES[0] - 1e-9 > LOSSES
         total = healthy + float(deformed.sum())
         return float(deformed[~lower].sum()) / total if total > 0.0 else float(self.part >= GRADES[0])
@@ -176,17 +193,19 @@ def _density(deviation: float, sd: float) -> float:
     return float(np.exp(-0.5 * (deviation / sd) ** 2) / (sd * np.sqrt(2.0 * np.pi)))
 
 
-def _graded(losses: Sequence[_Loss]) -> Deformity:
+def _graded(losses: Sequence[_Loss], limits: FractureLimits) -> Deformity:
     """Type and grade of the greatest loss, with the probability that it is on the stated side of 20 %."""
     worst = max(losses, key=lambda loss: loss.part)
     crush = next(loss for loss in losses if loss.kind == "crush")
     percent = round(100.0 * max(worst.part, 0.0), 1)
     grade = sum(worst.part >= limit for limit in GRADES)
-    if grade == 0 or worst.probability < CANDIDATE_FROM:
-        return Deformity("none", percent, 0, 1.0 - max(loss.probability for loss in losses))
-    kind = "crush" if crush.part >= GRADES[0] and crush.probability >= CANDIDATE_FROM else worst.kind
+    probability = {loss.kind: loss.probability(limits.prevalence) for loss in losses}
+    if grade == 0 or probability[worst.kind] < limits.candidate_from:
+        return Deformity("none", percent, 0, min(1.0 - max(probability.values()), MOST_CERTAIN))
+    crushed = crush.part >= GRADES[0] and probability["crush"] >= limits.candidate_from
     graded: Literal[1, 2, 3] = 3 if grade == 3 else 2 if grade == 2 else 1
-    return Deformity(kind, percent, graded, worst.probability)
+    confidence = min(probability[worst.kind], MOST_CERTAIN)
+    return Deformity("crush" if crushed else worst.kind, percent, graded, confidence)
 
 
 def _expected_posterior(level: str, others: Sequence[Vertebra]) -> float | None:

@@ -20,8 +20,8 @@ REACH = 4
 LEAST = 2
 SPREADS = 4.0
 """Of the neighbours about each other: where they disagree themselves, more is allowed."""
-UNEVEN_HU = 40.0
-"""Least excess of the distance of the quartiles."""
+UNEVEN_HU, PATCHY_HU = 40.0, 25.0
+"""Least excess of the distance of the quartiles, and of that of averages over 4 mm (5 to 15 HU in sound vertebrae)."""
 
 
 def compared(vois: Mapping[str, Voi], limits: SuitabilityLimits) -> dict[str, Voi]:
@@ -54,6 +54,11 @@ def _contradiction(level: str, voi: Voi, near: Mapping[str, Voi], limits: Suitab
             f"The spongiosa of {level} reads {voi.hu_mean:.0f} HU where its neighbours suggest {usual:.0f} HU: "
             f"it may be filled by a {'denser' if voi.hu_mean > usual else 'less dense'} lesion."
         )
+    if _patchy(voi, near, limits):
+        return (
+            f"Parts of the spongiosa of {level} differ (quartiles of averages over 4 mm "
+            f"{voi.local_quartiles_apart_hu:.0f} HU apart) more than in its neighbours: a lesion may fill one of them."
+        )
     own, theirs = _unevenness(voi), float(np.median([_unevenness(other) for other in near.values()]))
     if own > limits.uneven * theirs and own > theirs + UNEVEN_HU:
         return (
@@ -61,6 +66,11 @@ def _contradiction(level: str, voi: Voi, near: Mapping[str, Voi], limits: Suitab
             "coarse strands as in a haemangioma, or a mixed lesion."
         )
     return None
+
+
+def _patchy(voi: Voi, near: Mapping[str, Voi], limits: SuitabilityLimits) -> bool:
+    own, theirs = voi.local_quartiles_apart_hu, np.median([other.local_quartiles_apart_hu for other in near.values()])
+    return bool(own > limits.uneven * theirs and own > theirs + PATCHY_HU)
 
 
 def _unevenness(voi: Voi) -> float:

@@ -35,6 +35,8 @@ class Reading:
     """Part of the VOI that is much denser than the rest (bone island, sclerosis)."""
     sparse_share: float
     """Part that is much less dense (vessel, lysis, fat, gas)."""
+    quartiles_apart: float
+    """Distance of the quartiles of the local averages, HU."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +62,8 @@ def robust_mean(values: Floats32, smooth: Floats32, limits: SuitabilityLimits) -
     limit = float(np.clip(deviation, limits.min_outlier_hu, limits.max_outlier_hu))
     dense, sparse = smooth > centre + limit, smooth < centre - limit
     kept = np.asarray(~(dense | sparse))
-    return Reading(float(values[kept].mean()), kept, limit, float(dense.mean()), float(sparse.mean()))
+    apart = float(np.subtract(*np.quantile(ordered, (0.75, 0.25))))
+    return Reading(float(values[kept].mean()), kept, limit, float(dense.mean()), float(sparse.mean()), apart)
 
 
 def judge(

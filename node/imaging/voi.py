@@ -115,6 +115,7 @@ def sample(
         hu_median=float(median),
         hu_trimmed_mean=float(ordered[cut : len(ordered) - cut].mean()),
         hu_quartiles=(float(lower), float(upper)),
+        local_quartiles_apart_hu=reading.quartiles_apart,
         dense_part=reading.dense_share,
         sparse_part=reading.sparse_share,
     )

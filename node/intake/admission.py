@@ -42,7 +42,7 @@ ANYBODY = Sender("anybody")
 
 
 def judge(settings: ReceiverSettings, knock: Knock) -> Sender | Rejection:
-    """Return the first configured sender that a request comes from, or why it is rejected.
+    """Return the first configured sender, or reporter, that a request comes from, or why it is rejected.
 
     AE titles are compared without leading and trailing spaces, which are not significant (PS3.5 table 6.2-1).
     """
@@ -50,6 +50,7 @@ def judge(settings: ReceiverSettings, knock: Knock) -> Sender | Rejection:
     known = [sender for sender in settings.senders if _is_from(sender, knock)]
     if settings.open_to_all:
         known.append(ANYBODY)
+    known += [reporter for reporter in settings.reporters if _is_from(reporter, knock)]
     for sender in known:
         if called == (sender.called_ae_title or settings.ae_title).strip():
             return sender

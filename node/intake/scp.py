@@ -227,14 +227,19 @@ class Receiver:
             )
 
     def _on_store(self, event: evt.Event) -> int | Dataset:
-        tally = self._tallies.get(event.assoc)
+        tally = self._sender(event.assoc)
         return NOT_AUTHORISED if tally is None else self._storing.answer(event, tally)
 
+    def _sender(self, association: Association) -> Tally | None:
+        """Who may store, and ask what is stored: an archive that may only report is none."""
+        tally = self._tallies.get(association)
+        return None if tally is None or tally.sender in self._settings.reporters else tally
+
     def _on_action(self, event: evt.Event) -> tuple[int, None]:
-        tally = self._tallies.get(event.assoc)
+        tally = self._sender(event.assoc)
         return (NOT_AUTHORISED if tally is None else self._commitments.asked(event, tally)), None
 
     def _on_report(self, event: evt.Event) -> tuple[int, None]:
-        """An archive tells what it holds: it must be listed among the senders, as anyone who calls."""
+        """An archive tells what it holds, under a transaction UID that only it was given."""
         admitted = self._tallies.get(event.assoc) is not None
         return (self._commitments.reported(event) if admitted else NOT_AUTHORISED), None

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import sqlite3
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import closing, contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -53,6 +54,12 @@ class Database:
                 yield connection
         except SQLAlchemyError as error:
             raise _translated(error) from error
+
+    def copy_to(self, target: Path) -> None:
+        """Copy an SQLite file as it stands at one moment, while others write to it."""
+        with self.read() as connection, closing(sqlite3.connect(target)) as copy:
+            source: Any = connection.connection.driver_connection
+            source.backup(copy)
 
     def close(self) -> None:
         """Close every connection."""

@@ -11,13 +11,13 @@ from dataclasses import dataclass
 
 import sqlalchemy as sa
 
-from node.ledger import history, schema
+from node.ledger import history, keys, schema
 from node.ledger.database import Database
 
-BEAT_S = 3.0
+BEAT_S = 2.0
 """Between two signs of life."""
-DEAD_AFTER_S = 12.0
-"""Without one for this long a process counts as dead: four beats, so that a short hitch is forgiven."""
+DEAD_AFTER_S = 10.0
+"""Without one for this long a process counts as dead: five beats, so that a short hitch is forgiven."""
 
 executors = sa.Table(
     "executors",
@@ -69,23 +69,28 @@ class ExecutorBook:
         with self._database.write() as connection:
             connection.execute(executors.update().where(executors.c.executor_id == executor_id).values(left=True))
 
-    def bury_one(self, by: str, adopt: Callable[[str], int]) -> str | None:
-        """Find a process that has fallen silent, have ``adopt`` take over its work, and count it as gone.
+    def bury(self, by: str, adopt: Callable[[frozenset[str]], int]) -> list[str]:
+        """Count those that have fallen silent as gone, and have ``adopt`` take over what nobody alive works on.
 
-        ``adopt`` gets its id and returns how many jobs it took. Nobody else adopts from it meanwhile; should this
-        process die before the end, another one adopts again. Returns the id, or ``None`` when all are well.
+        ``adopt`` gets the ids of the living and returns how many jobs it took; work is free as well when its owner
+        ended in order, or was counted as gone by somebody who then died himself. One process at a time does this.
+        Returns the ids of those now counted as gone.
         """
         with self._database.write() as connection:
+            if not _alone(connection):
+                return []
             now = _now(connection)
-            silent = sa.and_(sa.not_(executors.c.left), executors.c.beat_at < now - DEAD_AFTER_S)
-            query = sa.select(executors.c.executor_id).where(silent, executors.c.executor_id != by).limit(1)
-            executor_id = connection.execute(query.with_for_update(skip_locked=True)).scalar()
-            if executor_id is None:
-                return None
-            taken = adopt(executor_id)
-            connection.execute(executors.update().where(executors.c.executor_id == executor_id).values(left=True))
-            history.note(connection, now, None, "executor-gone", executor=executor_id, adopted_by=by, jobs=taken)
-            return str(executor_id)
+            rows = connection.execute(sa.select(executors).where(sa.not_(executors.c.left))).all()
+            gone = [row for row in rows if row.beat_at < now - DEAD_AFTER_S and row.executor_id != by]
+            alive = frozenset({row.executor_id for row in rows} - {row.executor_id for row in gone} | {by})
+            taken = adopt(alive)
+            for row in gone:
+                same = executors.c.executor_id == row.executor_id
+                connection.execute(executors.update().where(same).values(left=True))
+                history.note(connection, now, None, "executor-gone", executor=row.executor_id, adopted_by=by)
+            if taken:
+                history.note(connection, now, None, "work-taken-over", adopted_by=by, jobs=taken)
+            return [str(row.executor_id) for row in gone]
 
     def all(self) -> list[Executor]:
         """Return every process that has not left, the longest at work first."""
@@ -109,6 +114,14 @@ def living(connection: sa.Connection) -> sa.Select[tuple[str]]:
     """A subquery for the ids of those alive."""
     alive = sa.and_(sa.not_(executors.c.left), executors.c.beat_at >= _now(connection) - DEAD_AFTER_S)
     return sa.select(executors.c.executor_id).where(alive)
+
+
+def _alone(connection: sa.Connection) -> bool:
+    """Whether nobody else is at it until this transaction ends."""
+    if connection.dialect.name != "postgresql":
+        return True
+    lock = sa.func.pg_try_advisory_xact_lock(sa.bindparam("lock", type_=sa.BigInteger))
+    return bool(connection.execute(sa.select(lock), {"lock": keys.advisory("executors")}).scalar_one())
 
 
 def _now(connection: sa.Connection) -> float:

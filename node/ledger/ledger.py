@@ -7,7 +7,7 @@ The truth of the node is here; timers, queues and folders are only ways to act o
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ from node.domain.job import MeasureJob, MeasureOutcome
 from node.domain.quality import CrossCalibration, QualityRecord, ScanRecord
 from node.ledger import arrivals, jobs, quality, shipments, status, studies
 from node.ledger.ageing import AgeingBook
+from node.ledger.auditing import AuditBook
 from node.ledger.commitments import CommitmentBook
 from node.ledger.configs import ConfigBook
 from node.ledger.controls import ControlBook
@@ -61,10 +62,15 @@ class Ledger:
         self.proofs = ProofBook(self._database, clock)
         self.ageing = AgeingBook(self._database, clock)
         self.figures = FigureBook(self._database, clock)
+        self.audit = AuditBook(self._database, clock)
 
     def close(self) -> None:
         """Close the database."""
         self._database.close()
+
+    def copy_to(self, target: Path) -> None:
+        """Copy the ledger as it stands now into another file. SQLite alone: servers have means of their own."""
+        self._database.copy_to(target)
 
     def now(self) -> float:
         """Return the time by which rows are written."""
@@ -178,10 +184,10 @@ class Ledger:
         with self._database.write() as connection:
             shipments.postpone(connection, shipment, sop_instance_uid, until)
 
-    def record_proof(self, shipment: Shipment, proven: Sequence[str], absent: Sequence[str], again: float) -> None:
-        """Record which objects a destination says it holds; those it does not hold are sent again at ``again``."""
+    def record_proof(self, shipment: Shipment, proven: Sequence[str], absent: Mapping[str, float | None]) -> None:
+        """Record which objects a destination says it holds, and when those it does not hold are sent again."""
         with self._database.write() as connection:
-            shipments.record_proof(connection, self.now(), shipment, proven, absent, again)
+            shipments.record_proof(connection, self.now(), shipment, proven, absent)
 
     def record_no_proof(self, shipment: Shipment, why: str, again: float | None) -> None:
         """Record that a destination could not be asked what it holds; ``None``: it is given up."""
@@ -204,6 +210,11 @@ class Ledger:
         """Return where the objects of a series lie, by SOP Instance UID; those that were removed are left out."""
         with self._database.read() as connection:
             return status.stored_at(connection, series_key)
+
+    def objects_at(self, sop_instance_uids: Sequence[str]) -> dict[str, Path]:
+        """Return where received objects lie, by SOP Instance UID; those that are not there are left out."""
+        with self._database.read() as connection:
+            return status.objects_at(connection, sop_instance_uids)
 
     def events(self, series_key: str | None = None) -> list[Event]:
         """Return the history, of one series or of the node."""

@@ -9,6 +9,7 @@ import sqlalchemy as sa
 
 from node.ledger import schema
 from node.ledger.database import Database
+from node.ledger.states import ProofState
 
 proofs = sa.Table(
     "proofs",
@@ -46,11 +47,22 @@ class ProofBook:
             connection.execute(proofs.insert().values(transaction_uid=transaction_uid, **values))
 
     def answer(self, transaction_uid: str, held: Sequence[str], missing: Sequence[str]) -> bool:
-        """Note an answer; False when nothing was asked under this UID."""
-        values = {"held": list(held), "missing": list(missing), "answered_at": self._clock()}
+        """Note an answer, and have it looked at now; False when nothing was asked under this UID."""
+        now, deliveries = self._clock(), schema.deliveries
+        values = {"held": list(held), "missing": list(missing), "answered_at": now}
+        same = proofs.c.transaction_uid == transaction_uid
         with self._database.write() as connection:
-            asked = proofs.update().where(proofs.c.transaction_uid == transaction_uid).values(values)
-            return bool(connection.execute(asked).rowcount)
+            row = connection.execute(sa.select(proofs.c.job_id, proofs.c.destination).where(same)).first()
+            if row is None:
+                return False
+            connection.execute(proofs.update().where(same).values(values))
+            waiting = sa.and_(
+                deliveries.c.job_id == row.job_id,
+                deliveries.c.destination == row.destination,
+                deliveries.c.proof == ProofState.WANTED.value,
+            )
+            connection.execute(deliveries.update().where(waiting).values(next_attempt_at=now))
+            return True
 
     def collect(self, job_id: str, destination: str) -> Holding | None:
         """Take the latest answer about a job, and forget all that was asked about it; ``None`` when there is none."""

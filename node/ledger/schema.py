@@ -111,6 +111,7 @@ jobs = sa.Table(
     sa.Column("shadow", sa.Boolean, nullable=False, server_default=sa.false()),  # measured, kept, not sent
     sa.Column("kept", sa.Boolean),  # False: its files were removed; NULL: they are there
     sa.Column("turn", sa.Integer, nullable=False, server_default="0"),  # one higher when it is to be handed over again
+    sa.Index("jobs_by_end", "finished_at", "state"),
 )
 
 outputs = sa.Table(
@@ -145,6 +146,9 @@ deliveries = sa.Table(
     sa.Column("proof_attempts", sa.Integer, nullable=False, server_default="0"),
     sa.ForeignKeyConstraint(["job_id", "sop_instance_uid"], ["outputs.job_id", "outputs.sop_instance_uid"]),
     sa.Index("deliveries_due", "destination", "state", "next_attempt_at"),
+    sa.Index("deliveries_to_prove", "proof", "destination", "next_attempt_at"),
+    sa.Index("deliveries_by_state", "state", "destination"),
+    sa.Index("deliveries_by_storing", "stored_at"),
 )
 
 events = sa.Table(

@@ -5,7 +5,7 @@ Several hosts may deliver: who takes a shipment writes its name beside it, and n
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -86,10 +86,9 @@ def next_due(connection: sa.Connection, destination: str) -> float | None:
     """Return when the next object is due at a destination."""
     if controls.is_off(connection, Switch.DESTINATION, destination):
         return None
-    query = sa.select(sa.func.min(_D.c.next_attempt_at)).where(
-        _D.c.destination == destination, sa.or_(_TO_SEND, _TO_PROVE)
-    )
-    return connection.execute(query).scalar()
+    first = sa.select(sa.func.min(_D.c.next_attempt_at)).where(_D.c.destination == destination)
+    moments = [connection.execute(first.where(wanted)).scalar() for wanted in (_TO_SEND, _TO_PROVE)]
+    return min((at for at in moments if at is not None), default=None)
 
 
 def _load(connection: sa.Connection, destination: str, job_id: str, wanted: sa.ColumnElement[bool]) -> Shipment:
@@ -171,26 +170,32 @@ def postpone(connection: sa.Connection, shipment: Shipment, sop_instance_uid: st
 
 
 def record_proof(
-    connection: sa.Connection, at: float, shipment: Shipment, proven: Sequence[str], absent: Sequence[str], again: float
+    connection: sa.Connection,
+    at: float,
+    shipment: Shipment,
+    proven: Sequence[str],
+    absent: Mapping[str, float | None],
 ) -> None:
-    """Record what a destination says it holds. What it does not hold is sent again at ``again``."""
+    """Record what a destination says it holds.
+
+    ``absent``: what it does not hold, and when that is to be sent again; ``None``: that is given up.
+    """
     for uid in proven:
         mine = sa.and_(_row(shipment, uid), _TO_PROVE)
-        values = {"proof": ProofState.PROVEN.value, "lease_owner": None, "last_error": None}
+        values: dict[str, Any] = {"proof": ProofState.PROVEN.value, "lease_owner": None, "last_error": None}
         if connection.execute(_D.update().where(mine).values(values)).rowcount:
             _note(connection, at, shipment, "object-proven", uid)
-    for uid in absent:
-        why = "it was accepted, but the destination does not hold it"
-        lost: dict[str, Any] = {
-            "state": DeliveryState.PENDING.value,
-            "proof": None,
-            "stored_at": None,
-            "last_status": None,
-        }
-        values = {**lost, "lease_owner": None, "last_error": why} | {"next_attempt_at": again}
+    for uid, again in absent.items():
+        values = {"lease_owner": None, "last_error": "it was accepted, but the destination does not hold it"}
+        values |= {"proof": ProofState.UNPROVEN.value} if again is None else _to_be_sent(again)
         if connection.execute(_D.update().where(_row(shipment, uid), _TO_PROVE).values(values)).rowcount:
             _note(connection, at, shipment, "object-not-held-there", uid)
     conclude(connection, at, shipment.job_id)
+
+
+def _to_be_sent(at: float) -> dict[str, Any]:
+    pending = DeliveryState.PENDING.value
+    return {"state": pending, "proof": None, "stored_at": None, "last_status": None, "next_attempt_at": at}
 
 
 def record_no_proof(connection: sa.Connection, at: float, shipment: Shipment, why: str, again: float | None) -> None:

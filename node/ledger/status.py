@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -46,6 +47,17 @@ def stored_at(connection: sa.Connection, series_key: str) -> dict[str, Path]:
     table = schema.instances
     query = sa.select(table.c.sop_instance_uid, table.c.path).where(
         table.c.series_key == series_key, sa.not_(table.c.variant), table.c.path != ""
+    )
+    return {str(uid): Path(path) for uid, path in connection.execute(query)}
+
+
+def objects_at(connection: sa.Connection, sop_instance_uids: Sequence[str]) -> dict[str, Path]:
+    """Return where objects lie that were received, by SOP Instance UID; of several variants the latest."""
+    table = schema.instances
+    query = (
+        sa.select(table.c.sop_instance_uid, table.c.path)
+        .where(table.c.sop_instance_uid.in_(list(sop_instance_uids)), table.c.path != "")
+        .order_by(table.c.id)
     )
     return {str(uid): Path(path) for uid, path in connection.execute(query)}
 
@@ -97,7 +109,7 @@ def _destination(destination: str, entries: list[Any]) -> DestinationStatus:
         destination=destination,
         stored=len(entries) - len(waiting),
         total=len(entries),
-        last_status=latest.last_status if latest else None,
+        last_status=latest.last_status if latest and latest in waiting else None,
         last_error=latest.last_error if latest else None,
         next_attempt_at=min((entry.next_attempt_at for entry in open_ones), default=None),
         warned=sum(entry.state == DeliveryState.STORED_WITH_WARNING for entry in entries),

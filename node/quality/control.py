@@ -29,7 +29,6 @@ from datetime import date
 from typing import Literal
 
 import numpy as np
-from scipy.special import ndtr, stdtrit
 
 Test = Literal["limits", "drift"]
 AlarmState = Literal["open", "not confirmed", "resolved"]
@@ -197,6 +196,8 @@ def control(points: Sequence[Point], limits: Limits, resets: Sequence[Reset] = (
 def widening(scans: int, sd_limit: float) -> float:
     """By how much the SD of a baseline is widened, so that ``sd_limit`` of it has the probability that it has of a
     known normal distribution."""
+    from scipy.special import ndtr, stdtrit  # only here: a process that does not measure has no use for it
+
     return float(stdtrit(scans - 1, ndtr(sd_limit)) / sd_limit * np.sqrt(1.0 + 1.0 / scans))
 
 

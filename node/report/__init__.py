@@ -14,11 +14,11 @@ read_back      a report as plain values; result: as JSON; pictures: as PNG
 
 from node.report.files import write
 from node.report.pictures import previews, render
-from node.report.priors import priors
+from node.report.priors import judge, priors
 from node.report.read_back import SrSummary, is_bone_density, summary
 from node.report.result import document, result
 from node.report.template import Template, load
-from node.report.typeset import font_problem
+from node.report.typeset import font_problem, scripts_without_font
 
 __all__ = [
     "SrSummary",
@@ -26,11 +26,13 @@ __all__ = [
     "document",
     "font_problem",
     "is_bone_density",
+    "judge",
     "load",
     "previews",
     "priors",
     "render",
     "result",
+    "scripts_without_font",
     "summary",
     "write",
 ]

@@ -76,6 +76,7 @@ def prepare(findings: Findings, volume: Volume | None, job: MeasureJob) -> Repor
         settings=job.report,
         predecessors=job.predecessors,
         segmentation=planned,
+        vertebrae_wanted=len(job.settings.levels.targets),
     )
 
 

@@ -5,6 +5,7 @@ Every output is written in ISO_IR 192 (UTF-8), whatever the source was written i
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from copy import deepcopy
 from dataclasses import dataclass
@@ -20,6 +21,7 @@ from pydicom.sequence import Sequence
 from node.errors import ReportInvalid
 
 CHARACTER_SET = "ISO_IR 192"
+QUALIFICATION = "RESEARCH"
 
 PATIENT_AND_STUDY = (
     # PS3.3 C.7.1.1 Patient, C.7.1.3 Clinical Trial Subject
@@ -101,6 +103,8 @@ REQUIRED_EMPTY = (
 _MALFORMED = (KeyError, ValueError, TypeError, AttributeError, LookupError, NotImplementedError, OverflowError)
 """What pydicom raises for an element that is absent or whose value is not what its representation says."""
 
+_ESCAPES = re.compile("\x1b[ -/]+[0-~]")
+
 UNKNOWN_MOMENT = ("19000101", "000000")
 
 
@@ -132,12 +136,21 @@ def _unicode(element: DataElement) -> DataElement:
     """Copy an element with its names cut loose from the character set they were read in."""
     value = element.value
     if element.VR == "PN":
-        value = [str(name) for name in value] if element.VM > 1 else str(value or "")
+        value = [_plain(str(name)) for name in value] if element.VM > 1 else _plain(str(value or ""))
+    elif isinstance(value, str):
+        value = _plain(value)
+    elif element.VM > 1 and all(isinstance(one, str) for one in value):
+        value = [_plain(one) for one in value]
     elif element.VR == "SQ":
         value = Sequence([_unicode_item(item) for item in value])
     else:
         value = deepcopy(value)
     return DataElement(element.tag, element.VR, value)
+
+
+def _plain(text: str) -> str:
+    """Without the escape sequences (ISO/IEC 2022) that pydicom leaves in some sets, as in ISO 2022 IR 58."""
+    return _ESCAPES.sub("", text)
 
 
 def _unicode_item(item: Dataset) -> Dataset:
@@ -157,8 +170,12 @@ def copy_attributes(source: Dataset, target: Dataset, keywords: Iterable[str]) -
 
 
 def identify(source: Dataset, target: Dataset) -> None:
-    """Give ``target`` the patient and study of ``source``, and the character set that holds them."""
+    """Give ``target`` the patient and study of ``source``, and the character set that holds them.
+
+    It is also marked as what it is: the work of software that is no medical device (PS3.3 C.12.1, C.8.13.2.1.1).
+    """
     target.SpecificCharacterSet = CHARACTER_SET
+    target.ContentQualification = QUALIFICATION
     for keyword in REQUIRED_EMPTY:
         setattr(target, keyword, None)
     copy_attributes(source, target, PATIENT_AND_STUDY)

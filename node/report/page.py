@@ -329,7 +329,7 @@ class _Page(Sheet):
         words = self.words
         judged = [one for one in self.findings.changes if one.change_mg_cm3 is not None]
         if not judged:
-            return words.say("not_comparable")
+            return self._why_not()
         last = max(judged, key=lambda one: one.prior.study_date)
         parts = [words.say("change", change=last.change_mg_cm3, date=last.prior.study_date.isoformat())]
         if last.percent_per_year is not None:
@@ -337,7 +337,17 @@ class _Page(Sheet):
         if last.least_significant_change_mg_cm3 is not None:
             key = "significant" if last.significant else "not_significant"
             parts.append(words.say(key, least=last.least_significant_change_mg_cm3))
+        if last.differences:
+            parts.append(words.say("differences", differences=words.differences(last)))
         return " ".join(parts)
+
+    def _why_not(self) -> str:
+        """Of the latest result, the reasons."""
+        last = next(iter(self.findings.changes), None)
+        if last is None:
+            return ""
+        reasons = self.words.not_comparable(last)
+        return self.words.say("not_comparable", date=last.prior.study_date.isoformat(), reasons=reasons)
 
 
 def _readings(refusal: Refusal, words: Words) -> list[str]:

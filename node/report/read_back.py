@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,6 +20,8 @@ _GROUP = ("DCM", "125007")
 _TRACKING = ("DCM", "112039")
 _SITE = ("SCT", "363698007")
 _METHOD = ("SCT", "370129005")
+_SPELT = re.compile(r"(?<![A-Z])[CTLS][0-9]{1,2}(?![0-9])")
+"""A level in the text of any language."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +81,8 @@ class SrSummary:
     local_calibrations: tuple[str, ...] = ()
     """One sentence for each level."""
     cross_calibration: str | None = None
+    method_slug: str | None = None
+    """Of the mean density: key of the template's method."""
 
 
 @dataclass(slots=True)
@@ -87,6 +92,7 @@ class _Group:
     tracking: str = ""
     numbers: dict[tuple[str, str], str] = field(default_factory=dict)
     methods: dict[tuple[str, str], str] = field(default_factory=dict)
+    method_codes: dict[tuple[str, str], tuple[str, str]] = field(default_factory=dict)
     codes: dict[tuple[str, str], tuple[str, str]] = field(default_factory=dict)
     texts: dict[tuple[str, str], list[str]] = field(default_factory=dict)
 
@@ -96,8 +102,11 @@ def summary(path: Path, template: Template | None = None) -> SrSummary:
 
     Raises ``ReportInvalid`` when the file is not such a report.
     """
-    template = template or load(shipped("sr_templates") / "bone_density.toml")
-    dataset = _read(path)
+    return summarised(_read(path), template or load(shipped("sr_templates") / "bone_density.toml"))
+
+
+def summarised(dataset: Dataset, template: Template) -> SrSummary:
+    """The same of a report that has been read."""
     study = _study(dataset, template)
     groups = [_group(item) for item in _walk(dataset) if _key(item, "ConceptNameCodeSequence") == _GROUP]
     return _summary(dataset, study, groups, template)
@@ -105,15 +114,22 @@ def summary(path: Path, template: Template | None = None) -> SrSummary:
 
 def is_bone_density(path: Path, template: Template | None = None) -> bool:
     """Whether a report is that of bone density, measured or not; that of heights is not."""
-    template = template or load(shipped("sr_templates") / "bone_density.toml")
+    return says_status(_read(path), template or load(shipped("sr_templates") / "bone_density.toml"))
+
+
+def says_status(dataset: Dataset, template: Template) -> bool:
+    """Whether a report says that bone density was measured, or was not."""
     wanted = template.concepts["status"].key
-    return any(_key(item, "ConceptNameCodeSequence") == wanted for item in _walk(_read(path)))
+    return any(_key(item, "ConceptNameCodeSequence") == wanted for item in _walk(dataset))
 
 
 def levels(path: Path, template: Template | None = None) -> tuple[LevelSummary, ...]:
     """The vertebrae of any report of this node, that of heights too. Raises ``ReportInvalid`` when it is no report."""
-    template = template or load(shipped("sr_templates") / "bone_density.toml")
-    dataset = _read(path)
+    return levels_of(_read(path), template or load(shipped("sr_templates") / "bone_density.toml"))
+
+
+def levels_of(dataset: Dataset, template: Template) -> tuple[LevelSummary, ...]:
+    """The same of a report that has been read."""
     groups = [_group(item) for item in _walk(dataset) if _key(item, "ConceptNameCodeSequence") == _GROUP]
     return _levels(groups, template)
 
@@ -157,22 +173,28 @@ def _summary(dataset: Dataset, study: _Group, groups: list[_Group], template: Te
         mean_native_estimate_mg_cm3=mean.numbers.get(numbers["vbmd_native_estimate"].code.key),
         local_calibrations=tuple(study.texts.get(concepts["local_calibration"].key, ())),
         cross_calibration=_first(study, concepts["cross_calibration"]),
+        method_slug=_slug(template, "method", mean.method_codes.get(numbers["vbmd"].code.key)),
     )
 
 
 def _levels(groups: list[_Group], template: Template) -> tuple[LevelSummary, ...]:
-    """The groups of one vertebra (density, body) put together, by their tracking identifiers."""
+    """The groups of one vertebra (density, body) put together."""
     levels: dict[str, list[_Group]] = {}
-    patterns = [template.texts["tracking_voi"], template.texts["tracking_body"]]
     for group in groups:
-        for pattern in patterns:
-            before, _, after = pattern.partition("{level}")
-            if not _is_mean(group, template) and group.tracking.startswith(before) and group.tracking.endswith(after):
-                levels.setdefault(group.tracking[len(before) : len(group.tracking) - len(after)], []).append(group)
-                break
+        level = None if _is_mean(group, template) else _level_of(group, template)
+        if level is not None:
+            levels.setdefault(level, []).append(group)
     order = {level: place for place, level in enumerate(LEVELS)}
     named = sorted(levels, key=lambda level: order.get(level, len(order)))
     return tuple(_level(level, levels[level], template) for level in named)
+
+
+def _level_of(group: _Group, template: Template) -> str | None:
+    """By the code of the site, in whatever language; one without a code of its own by its tracking identifier."""
+    site = group.codes.get(_SITE)
+    coded = (level for level, code in template.sites.items() if level not in ("mean", "other") and code.key == site)
+    spelt = _SPELT.search(group.tracking)
+    return next(coded, spelt[0] if spelt and site == template.sites["other"].key else None)
 
 
 def _is_mean(group: _Group, template: Template) -> bool:
@@ -254,6 +276,7 @@ def _take_number(item: Dataset, name: tuple[str, str], group: _Group) -> None:
     for modifier in item.get("ContentSequence", ()):
         if _key(modifier, "ConceptNameCodeSequence") == _METHOD:
             group.methods[name] = str(modifier.ConceptCodeSequence[0].CodeMeaning)
+            group.method_codes[name] = _key(modifier, "ConceptCodeSequence")
 
 
 def _key(item: Dataset, keyword: str) -> tuple[str, str]:

@@ -64,17 +64,36 @@ def reject(
     return OutgoingObject(path, KeyObjectSelectionDocumentStorage, names[1], "withdrawal", 0, names[0])
 
 
+_TYPE_2 = (
+    *("PatientName", "PatientID", "PatientBirthDate", "PatientSex"),
+    *("StudyDate", "StudyTime", "StudyID", "AccessionNumber", "ReferringPhysicianName"),
+)
+"""Attributes that may be empty, but have to be there (PS3.3 C.7.1.1, C.7.2.1)."""
+
+
 def _header(path: Path) -> Dataset:
     try:
-        return pydicom.dcmread(path, stop_before_pixels=True)
+        header = pydicom.dcmread(path, stop_before_pixels=True)
+    except FileNotFoundError as error:
+        raise ReportInvalid(f"{path.name} is no longer kept here: the archive has to take it back by itself") from error
     except (OSError, pydicom.errors.InvalidDicomError) as error:
         raise ReportInvalid(f"{path.name} cannot be read ({type(error).__name__}): it cannot be referred to") from error
+    for keyword in _TYPE_2:
+        if keyword not in header:
+            setattr(header, keyword, None)
+    return header
+
+
+def _person(by: str) -> str:
+    """A user's name as a person's (PS3.5 section 6.2.1): all of it is the family name."""
+    name = " ".join(by.replace("^", " ").replace("=", " ").replace("\\", " ").split())
+    return f"{name[:63]}^"
 
 
 def _content(objects: Sequence[Dataset], by: str, why: str, reason: Reason) -> hd.ko.KeyObjectSelection:
     person = hd.sr.ObserverContext(
         observer_type=codes.DCM.Person,
-        observer_identifying_attributes=hd.sr.PersonObserverIdentifyingAttributes(name=by.replace("^", " ")[:64]),
+        observer_identifying_attributes=hd.sr.PersonObserverIdentifyingAttributes(name=_person(by)),
     )
     return hd.ko.KeyObjectSelection(
         document_title=TITLES[reason],

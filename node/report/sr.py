@@ -24,12 +24,19 @@ _CLASSES = {"comprehensive": hd.sr.ComprehensiveSR, "comprehensive-3d": hd.sr.Co
 
 
 def bone_density(report: Report, created: datetime | None) -> Dataset:
-    """The bone-density report, or the one that says why there is none: unverified, complete."""
+    """The bone-density report, or the one that says why there is none: unverified.
+
+    Partial without a density, or with one of fewer vertebrae than the configuration asks for (PS3.3 C.17.2).
+    """
     document = report.template.document
     description = document.series_description_refused if report.refused else document.series_description
-    return _document(
+    dataset = _document(
         report, density_report.content(report), "bone-density", document.series_number, description, created
     )
+    missing = report.missing
+    if missing is not None:
+        dataset.CompletionFlag, dataset.CompletionFlagDescription = "PARTIAL", missing
+    return dataset
 
 
 def heights(report: Report, created: datetime | None) -> Dataset:

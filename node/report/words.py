@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from node.domain.findings import Caution, Findings, Refusal
+from node.domain.prior import Change
 from node.report.typeset import Language
 
 _ENGLISH: Mapping[str, str] = {
@@ -34,7 +35,8 @@ _ENGLISH: Mapping[str, str] = {
     "rate": "({rate:+.1f} % per year)",
     "significant": "more than the least significant change of {least:.1f}",
     "not_significant": "within the least significant change of {least:.1f}",
-    "not_comparable": "Earlier results were measured differently: no change is stated.",
+    "not_comparable": "No change since {date} is stated: {reasons}.",
+    "differences": "Measured otherwise: {differences}.",
     "calibration": "Calibration",
     "no_phantom": "No phantom",
     "serial": "serial {serial}",
@@ -104,7 +106,8 @@ _CHINESE: Mapping[str, str] = {
     "rate": "（每年 {rate:+.1f} %）",
     "significant": "超过最小有意义变化 {least:.1f}",
     "not_significant": "未超过最小有意义变化 {least:.1f}",
-    "not_comparable": "既往结果的测量方法不同，不作比较。",
+    "not_comparable": "与 {date} 的结果不作比较：{reasons}。",
+    "differences": "测量条件不同：{differences}。",
     "calibration": "校准",
     "no_phantom": "无体模",
     "serial": "序列号 {serial}",
@@ -154,7 +157,11 @@ _CAUTIONS: Mapping[str, str] = {
     "single-level": "仅一个椎体计入结果，分类需要两个椎体。",
     "substituted": "有椎体不能测量，由其他椎体代替，见报告。",
     "left-out": "部分松质骨明显偏密或偏疏，未计入结果，见报告。",
+    "heights-not-stated": "部分椎体高度测量不可靠（层厚较大或终板显示不清），未列出，请看重建图像。",
+    "endplate-depression": "个别终板凹陷明显深于其他椎体：请排除骨折或 Schmorl 结节。",
     "posterior-wall": "疑似骨折椎体的后壁膨出：请排除爆裂性或病理性骨折。",
+    "levels-differ-from-prior": "椎体命名沿用既往报告，与本次单独判断不同，见报告。",
+    "priors-incomplete": "既往结果未能（全部）查询到：可能还有未作比较的既往报告。",
     "levels-unsure": "椎体定位可能相差一个节段。",
     "second-opinion-differs": "不同分割引擎对椎体的命名不一致。",
     "second-opinion-missing": "第二分割引擎未给出结果。",
@@ -192,6 +199,15 @@ _REFUSALS: Mapping[str, str] = {
     "confounded": "扫描条件使测量不可靠。",
     "qa-scan": "体模质控扫描，没有患者。",
 }
+_NOT_COMPARABLE: Mapping[str, str] = {
+    "no-mean": "既往检查没有平均骨密度",
+    "material": "校准材料不同",
+    "asynchronous": "并非两次扫描内均有体模",
+    "levels": "平均值所含椎体不同",
+    "kvp": "管电压不同",
+    "contrast": "仅一次使用了对比剂",
+}
+_DIFFERS: Mapping[str, str] = {"kernel": "重建核", "phantom": "体模", "scanner": "扫描仪"}
 _REASONS: Mapping[str, str] = {
     "fracture": "骨折",
     "cement": "骨水泥",
@@ -225,6 +241,18 @@ class Words:
         if self.language == "zh":
             return _REFUSALS.get(refusal.reason, refusal.message)
         return refusal.message
+
+    def not_comparable(self, change: Change) -> str:
+        """Why two results must not be compared."""
+        if self.language == "zh":
+            return "；".join(_NOT_COMPARABLE.get(one.code, one.message) for one in change.reasons)
+        return "; ".join(one.message for one in change.reasons)
+
+    def differences(self, change: Change) -> str:
+        """What else was not the same."""
+        if self.language == "zh":
+            return "；".join(f"{_DIFFERS[one.what]} {one.before} → {one.now}" for one in change.differences)
+        return "; ".join(one.message for one in change.differences)
 
     def exclusion(self, reason: str | None) -> str:
         """Why a vertebra is not in the mean."""

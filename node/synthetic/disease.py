@@ -46,7 +46,8 @@ def schmorl(body: Body, rng: np.random.Generator) -> list[Group]:
     for side, end in zip((1.0, -1.0), (0, 1), strict=True):
         u, v = rng.uniform(-0.2, 0.2) * body.level.width, rng.uniform(-0.2, 0.25) * body.level.depth
         plate = float(body.endplates(np.array([u]), np.array([v]))[end][0])
-        wide, deep = rng.uniform(3.5, 6.0), rng.uniform(3.5, 0.3 * min(body.heights()))
+        deepest = 0.3 * min(body.heights())
+        wide, deep = rng.uniform(3.5, 6.0), rng.uniform(min(3.5, deepest), deepest)
         cup, disc = np.array([u, v, plate - side]), np.array([u, v, plate + side])
         cups.append(Ellipsoid(body.place(cup), (wide + 1.0, wide + 1.0, deep), body.axes))
         discs.append(Ellipsoid(body.place(disc), (wide + 0.4, wide + 0.4, deep + 1.0), body.axes))

@@ -8,6 +8,7 @@ this process.
 from __future__ import annotations
 
 import contextlib
+import errno
 import importlib
 import os
 import sys
@@ -19,6 +20,14 @@ from pydantic import TypeAdapter
 
 from node.domain.job import MeasureJob, MeasureOutcome
 
+MACHINE_TROUBLE = frozenset(
+    {
+        *(errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EROFS),
+        *(errno.ENOMEM, errno.EAGAIN, errno.EMFILE, errno.ENFILE),
+    }
+)
+"""Errors that say nothing of the study: waited for, not counted against it. Exit status ``EX_TEMPFAIL``."""
+
 JOB = TypeAdapter(MeasureJob)
 OUTCOME = TypeAdapter(MeasureOutcome)
 
@@ -27,10 +36,15 @@ def main(function: str, job_path: str, outcome_path: str) -> None:
     """Measure, and leave the outcome as a JSON file that is there whole or not at all."""
     threading.Thread(target=_die_with_parent, daemon=True).start()
     _offer_to_oom_killer()
-    outcome = _resolve(function)(JOB.validate_json(Path(job_path).read_bytes()))
-    partial = Path(f"{outcome_path}.part")
-    partial.write_bytes(OUTCOME.dump_json(outcome))
-    partial.rename(outcome_path)
+    try:
+        outcome = _resolve(function)(JOB.validate_json(Path(job_path).read_bytes()))
+        partial = Path(f"{outcome_path}.part")
+        partial.write_bytes(OUTCOME.dump_json(outcome))
+        partial.rename(outcome_path)
+    except OSError as error:
+        if error.errno in MACHINE_TROUBLE:
+            sys.exit(os.EX_TEMPFAIL)
+        raise
 
 
 def _resolve(function: str) -> Callable[[MeasureJob], MeasureOutcome]:

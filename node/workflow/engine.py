@@ -12,14 +12,13 @@ outcome is void: the ledger takes that of the latest start alone.
 from __future__ import annotations
 
 import errno
-import fcntl
 import json
 import os
 import shutil
 import sqlite3
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -32,56 +31,51 @@ from dbos import (
     SetEnqueueOptions,
     SetWorkflowID,
     StepOptions,
-    WorkflowHandle,
 )
+from sqlalchemy.exc import SQLAlchemyError
 
 from node import log
 from node.domain.job import MeasureJob, MeasureOutcome
 from node.domain.settings import WorkSettings
 from node.errors import ConfigError, MeasurementFailed, Problem
 from node.ledger import Ledger, LedgerUnavailable, driver_url
-from node.workflow.child import OUTCOME
-from node.workflow.measuring import ChildFailed, measure
+from node.workflow.child import MACHINE_TROUBLE, OUTCOME
+from node.workflow.measuring import ChildFailed, Interrupted, measure
+from node.workflow.presence import exclusive
+from node.workflow.tending import Tending
 
 APPLICATION_VERSION = "1"
 """Raised only when the steps of the workflow change their order: jobs begun under another version do not resume."""
 
 _QUEUE = "measure"
 _QUEUE_POLL_S = 0.5
-_RESTARTS_ALLOWED = 10
+_RESTARTS_ALLOWED = 30
 """How often a measurement may be cut off by the end of the whole node before it is taken for the cause of it."""
+_RESTARTS_IN_A_ROW = 2
+"""Cut off so often, it lets others go first: should it be the cause, it does not hold them up."""
 _URGENT = 101
 """DBOS takes the smallest number first; priorities of the node go from -100 to 100, the highest first."""
-_DEAD = ("ERROR", "CANCELLED", "MAX_RECOVERY_ATTEMPTS_EXCEEDED")
-
 _log = log.get(__name__)
-
-
-_WAITED_FOR = {
-    errno.ENOSPC,
-    errno.EDQUOT,
-    errno.EIO,
-    errno.EROFS,
-    errno.ENOMEM,
-    errno.EAGAIN,
-    errno.EMFILE,
-    errno.ENFILE,
-}
 
 
 def _transient(error: BaseException) -> bool:
     """Whether it is the machine's trouble, not that of the study."""
-    return isinstance(error, LedgerUnavailable) or (isinstance(error, OSError) and error.errno in _WAITED_FOR)
+    return isinstance(error, LedgerUnavailable) or (isinstance(error, OSError) and error.errno in MACHINE_TROUBLE)
 
 
+_WAIT_S = 2.0
 _STEP: StepOptions = {
     "retries_allowed": True,
     "should_retry": _transient,
-    "interval_seconds": 2.0,
+    "interval_seconds": _WAIT_S,
     "backoff_rate": 1.0,
     "max_attempts": 43_200,
 }
 """A ledger that does not answer, or a full disk, is waited for (a day): nothing else could be done meanwhile."""
+
+
+LookUp = Callable[[MeasureJob, int, threading.Event], MeasureJob]
+"""Adds what is known elsewhere to a job, in its turn, and gives up when the node stops. Repeated, it adds the same."""
 
 
 class Engine:
@@ -90,7 +84,7 @@ class Engine:
     ``function`` is "module:name" of a function from ``MeasureJob`` to ``MeasureOutcome``; the child imports it.
     ``on_finished`` is called with the job's identity after its outcome has been recorded. ``database``: URL of the
     PostgreSQL database that several processes share; without one the engine has an SQLite file in ``state_dir``.
-    ``executor_id``: one for each living process.
+    ``executor_id``: one for each living process. ``look_up`` is called before each start of a measurement.
     """
 
     def __init__(
@@ -102,6 +96,7 @@ class Engine:
         on_finished: Callable[[str], None] | None = None,
         executor_id: str = "node-1",
         database: str | None = None,
+        look_up: LookUp | None = None,
     ) -> None:
         self._settings = settings
         self._ledger = ledger
@@ -110,8 +105,11 @@ class Engine:
         self._on_finished = on_finished or (lambda _job: None)
         self._executor_id = executor_id
         self._database = database
+        self._look_up = look_up or (lambda job, _turn, _stopping: job)
         self._stopping = threading.Event()
-        self._handed_over: set[tuple[str, int]] = set()
+        self._handed_over: dict[str, tuple[str, int]] = {}
+        self._running: set[str] = set()
+        self._tending = Tending(ledger, executor_id, _QUEUE, self._still_waiting, self._running)
         self._workflow: Callable[[str], None] | None = None
         self._lock_descriptor: int | None = None
 
@@ -148,10 +146,12 @@ class Engine:
             polling_interval_sec=_QUEUE_POLL_S,
             on_conflict="always_update",
         )
+        self._tending.start()
 
     def stop(self) -> None:
         """Stop working. A measurement under way is killed and done again after the next start."""
         self._stopping.set()
+        self._tending.stop()
         if self._workflow is not None:
             DBOS.destroy(destroy_registry=True)
             self._workflow = None
@@ -164,63 +164,107 @@ class Engine:
         if self._workflow is None or self._stopping.is_set():
             return
         turn, priority = self._ledger.turn(job_id)
-        if (job_id, turn) in self._handed_over:
+        workflow_id = f"{job_id}.{turn}" if turn else job_id
+        if workflow_id in self._handed_over:
             return
         options = SetEnqueueOptions(priority=_URGENT - priority)
-        with SetWorkflowID(f"{job_id}.{turn}" if turn else job_id), options:
-            handle: WorkflowHandle[None] = DBOS.enqueue_workflow(_QUEUE, self._workflow, job_id)
-        status = handle.get_status().status
-        if status in _DEAD:
-            self._give_up(job_id, "the workflow engine gave it up")
-        elif status == "SUCCESS":
-            self._ledger.put_back(job_id, turn)
-        self._handed_over.add((job_id, turn))
+        with SetWorkflowID(workflow_id), options:
+            DBOS.enqueue_workflow(_QUEUE, self._workflow, job_id)
+        self._handed_over[workflow_id] = (job_id, turn)
 
-    def adopt(self, executor_id: str) -> int:
-        """Resume here, or at any other living process, what a dead one had begun; returns how many jobs."""
-        begun = DBOS.list_workflows(
-            status="PENDING", executor_id=executor_id, name="measure", load_input=False, load_output=False
-        )
-        for workflow in begun:
+    def _still_waiting(self, unfinished: Collection[str]) -> dict[str, tuple[str, int]]:
+        """Those handed over that are not finished, by workflow; the others are forgotten."""
+        waiting = frozenset(unfinished)
+        self._handed_over = {key: job for key, job in list(self._handed_over.items()) if job[0] in waiting}
+        return dict(self._handed_over)
+
+    def adopt(self, living: Collection[str]) -> int:
+        """Resume, here or at any other living process, what others had begun; returns how many jobs."""
+        begun = DBOS.list_workflows(status="PENDING", name="measure", load_input=False, load_output=False)
+        free = [workflow for workflow in begun if workflow.executor_id not in living]
+        for workflow in free:
             DBOS.resume_workflow(workflow.workflow_id, queue_name=_QUEUE)
-        _log.warning("work-taken-over", of=executor_id, jobs=len(begun))
-        return len(begun)
+            _log.warning("work-taken-over", of=workflow.executor_id, job=workflow.workflow_id)
+        return len(free)
 
     def _run(self, job_id: str) -> None:
         """The workflow: measure, at most ``attempts`` times, then record."""
-        with log.series_bound(job_id.partition("-")[0]):
-            try:
-                ending = self._attempts(job_id)
-                DBOS.run_step({**_STEP, "name": "record"}, self._record, job_id, ending)
-            except Exception as error:  # noqa: BLE001 - the outermost loop of a job: recorded, then the next job
-                _log.error("job-failed", job=job_id, error=type(error).__name__, exc_info=True)
-                self._give_up(job_id, f"an error of the node itself ({type(error).__name__})")
+        workflow_id = str(DBOS.workflow_id)
+        turn = int(workflow_id.partition(".")[2] or 0)
+        self._running.add(workflow_id)
+        try:
+            with log.series_bound(job_id.partition("-")[0]):
+                self._work(job_id, turn)
+        finally:
+            self._running.discard(workflow_id)
         self._on_finished(job_id)
 
-    def _attempts(self, job_id: str) -> dict[str, Any]:
+    def _work(self, job_id: str, turn: int) -> None:
+        try:
+            ending = self._attempts(job_id, turn)
+            DBOS.run_step({**_STEP, "name": "record"}, self._record, job_id, ending)
+        except (SQLAlchemyError, LedgerUnavailable) as error:
+            _log.error("job-handed-back", job=job_id, error=type(error).__name__, exc_info=True)
+            self._hand_back(job_id, turn)
+        except Exception as error:  # noqa: BLE001 - the outermost loop of a job: recorded, then the next job
+            _log.error("job-failed", job=job_id, error=type(error).__name__, exc_info=True)
+            self._give_up(job_id, f"an error of the node itself ({type(error).__name__})")
+
+    def _hand_back(self, job_id: str, turn: int) -> None:
+        """The engine's database failed it: the job is done as another turn, as soon as the ledger can say so."""
+        while not self._stopping.is_set():
+            try:
+                self._ledger.put_back(job_id, turn)
+                return
+            except LedgerUnavailable:
+                self._stopping.wait(2.0)
+
+    def _attempts(self, job_id: str, turn: int) -> dict[str, Any]:
         ending: dict[str, Any] = {"end": "failed", "why": "it was never started"}
-        for _ in range(self._settings.attempts):
-            ending = DBOS.run_step({**_STEP, "name": "measure"}, self._measure, job_id)
+        for attempt in range(self._settings.attempts):
+            ending = DBOS.run_step({**_STEP, "name": "measure"}, self._measure, job_id, turn, attempt)
             if ending["end"] != "failed":
                 break
         return ending
 
-    def _measure(self, job_id: str) -> dict[str, Any]:
+    def _measure(self, job_id: str, turn: int, attempt: int) -> dict[str, Any]:
         """One attempt; its result is small JSON."""
+        if self._ledger.turn(job_id)[0] != turn:
+            return {"end": "void"}  # handed over once more since
         begun = self._ledger.begin_job(job_id)
         if begun is None:
             return {"end": "void"}
-        if begun.starts > self._settings.attempts + _RESTARTS_ALLOWED:
+        cut_off = begun.starts - 1 - attempt
+        if cut_off > _RESTARTS_ALLOWED:
             why = "the node ended again and again while it was being measured"
             return {"end": "failed", "why": why, "start": begun.start}
+        if cut_off >= _RESTARTS_IN_A_ROW and len(self._ledger.unfinished_jobs()) > 1:
+            _log.warning("others-first", job=job_id, cut_off=cut_off)
+            self._ledger.put_back(job_id, turn)
+            return {"end": "void"}
         _log.info("measuring", job=job_id, start=begun.start)
         try:
-            job = _in_own_folder(self._ledger.job(job_id), begun.start)
-            outcome = measure(self._function, job, self._settings, self._stopping)
+            job = self._look_up(self._ledger.job(job_id), self._ledger.turn(job_id)[0], self._stopping)
+            job = _in_own_folder(job, begun.start)
+            outcome = self._measured(job)
         except ChildFailed as failure:
             _log.warning("measurement-failed", job=job_id, why=str(failure))
             return {"end": "failed", "why": str(failure), "start": begun.start}
+        for why in outcome.priors_left_out:
+            _log.info("prior-left-out", why=why)
         return {"end": "done", "outcome": OUTCOME.dump_python(outcome, mode="json"), "start": begun.start}
+
+    def _measured(self, job: MeasureJob) -> MeasureOutcome:
+        """Measure; when the machine has no room for it, again when it may have: that is no start of its own."""
+        while True:
+            try:
+                return measure(self._function, job, self._settings, self._stopping)
+            except OSError as error:
+                if error.errno not in MACHINE_TROUBLE:
+                    raise
+                _log.error("measuring-postponed", why=errno.errorcode[error.errno])
+            if self._stopping.wait(_WAIT_S):
+                raise Interrupted
 
     def _record(self, job_id: str, ending: dict[str, Any]) -> None:
         if ending["end"] == "failed":
@@ -240,7 +284,7 @@ class Engine:
 def _in_own_folder(job: MeasureJob, start: int) -> MeasureJob:
     """Each start writes into a folder of its own: one that was taken for dead must not disturb its successor."""
     for earlier in job.out_dir.glob("*"):
-        if earlier.is_dir() and earlier.name != str(start):
+        if earlier.is_dir() and earlier.name.isdecimal() and earlier.name != str(start):
             shutil.rmtree(earlier, ignore_errors=True)
     return replace(job, out_dir=job.out_dir / str(start))
 
@@ -250,20 +294,6 @@ def _check_sqlite(python: tuple[int, int], sqlite: tuple[int, int, int]) -> None
     if python >= (3, 12) and sqlite < (3, 42, 0):
         message = f"Python {python[0]}.{python[1]} is linked to SQLite {'.'.join(map(str, sqlite))}; 3.42 is needed."
         raise ConfigError((Problem("SQLite", "", message, "Use Python 3.11, or a system with a newer SQLite."),))
-
-
-def exclusive(path: Path) -> int:
-    """Hold a lock file for the life of this process; returns its descriptor. Raises ``ConfigError`` if it is held."""
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o640)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError as error:
-        os.close(descriptor)
-        message = "another node works with this folder."
-        raise ConfigError(
-            (Problem(str(path), "", message, "Stop it, or give this node a folder of its own."),)
-        ) from error
-    return descriptor
 
 
 def _postgresql(url: str) -> sa.Engine:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import shutil
 import signal
@@ -18,6 +19,7 @@ from node.errors import NodeError
 from node.workflow.child import JOB, OUTCOME
 
 _POLL_S = 0.1
+_FULL_BYTES = 1 << 20
 
 
 class ChildFailed(NodeError):
@@ -32,8 +34,8 @@ def measure(function: str, job: MeasureJob, settings: WorkSettings, stopping: th
     """Run ``function`` ("module:name") on a job in a child process and return its outcome, with its files synced.
 
     The job's folder is emptied first. It then holds ``job.json`` (the input), ``child.log`` (what the child printed;
-    it may quote the object, so it goes nowhere else) and whatever the measurement writes. Raises ``ChildFailed``, or
-    ``Interrupted`` when ``stopping`` is set meanwhile.
+    it may quote the object, so it goes nowhere else) and whatever the measurement writes. Raises ``ChildFailed``,
+    ``OSError`` when it is the machine that failed it, or ``Interrupted`` when ``stopping`` is set meanwhile.
     """
     folder = job.out_dir
     shutil.rmtree(folder, ignore_errors=True)
@@ -45,6 +47,8 @@ def measure(function: str, job: MeasureJob, settings: WorkSettings, stopping: th
         _watch(child, settings, stopping)
     finally:
         _end(child)
+    if child.returncode == os.EX_TEMPFAIL or (child.returncode != 0 and _is_full(folder)):
+        raise OSError(errno.ENOSPC, "the measurement found no room to write")
     if child.returncode != 0 or not outcome_path.is_file():
         raise ChildFailed(_obituary(child.returncode))
     outcome = OUTCOME.validate_json(outcome_path.read_bytes())
@@ -88,6 +92,12 @@ def _end(child: subprocess.Popen[bytes]) -> None:
     child.wait()
     if child.stdin is not None:
         child.stdin.close()
+
+
+def _is_full(folder: Path) -> bool:
+    """Whether the disk has no room: libraries do not always say so when they fail for it."""
+    disk = os.statvfs(folder)
+    return disk.f_bavail * disk.f_frsize < _FULL_BYTES
 
 
 def _obituary(returncode: int) -> str:

@@ -1,17 +1,21 @@
 """Signs of life, and taking over from processes that give none any more.
 
-Each process writes its sign into the ledger at short intervals. With PostgreSQL, one that finds another silent for
-``DEAD_AFTER_S`` takes its work over. A process judges nobody before it has itself been in touch with the database for
-as long: after an outage of the database everybody has been silent.
+Each process writes its sign into the ledger at short intervals. With PostgreSQL, one that measures takes over what was
+begun by processes that have been silent for ``DEAD_AFTER_S``, or that ended. It judges nobody before it has itself been
+in touch with the database for as long: after an outage of the database everybody has been silent.
 """
 
 from __future__ import annotations
 
+import fcntl
+import os
 import threading
 import time
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
 from node import log
+from node.errors import ConfigError, Problem
 from node.ledger import Ledger, LedgerUnavailable
 from node.ledger.executors import BEAT_S, DEAD_AFTER_S
 
@@ -21,7 +25,7 @@ _log = log.get(__name__)
 class Presence:
     """Shows that this process lives from ``start`` to ``stop``.
 
-    ``adopt`` gets the id of a process that died and returns how many jobs it resumed; ``None``: it adopts nothing.
+    ``adopt`` gets the ids of all that live, resumes the jobs of others, and returns how many; ``None``: it adopts none.
     """
 
     def __init__(
@@ -30,7 +34,7 @@ class Presence:
         executor_id: str,
         host: str,
         roles: Sequence[str],
-        adopt: Callable[[str], int] | None = None,
+        adopt: Callable[[frozenset[str]], int] | None = None,
     ) -> None:
         self._ledger = ledger
         self._executor_id, self._host, self._roles = executor_id, host, tuple(roles)
@@ -78,5 +82,19 @@ class Presence:
             return
         if time.monotonic() - self._in_touch_since < DEAD_AFTER_S:
             return
-        while (gone := self._ledger.executors.bury_one(self._executor_id, self._adopt)) is not None:
+        for gone in self._ledger.executors.bury(self._executor_id, self._adopt):
             _log.warning("executor-gone", executor=gone)
+
+
+def exclusive(path: Path) -> int:
+    """Hold a lock file for the life of this process; returns its descriptor. Raises ``ConfigError`` if it is held."""
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o640)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        os.close(descriptor)
+        message = "another node works with this folder."
+        raise ConfigError(
+            (Problem(str(path), "", message, "Stop it, or give this node a folder of its own."),)
+        ) from error
+    return descriptor

@@ -62,7 +62,7 @@ class Outcome:
     @property
     def needless(self) -> bool:
         """Whether a scan was refused that a physicist would use."""
-        return not self.accepted and self.case.expected is not None
+        return not self.accepted and self.case.expected is not None and not self.case.may_refuse
 
 
 def _lying(one: Case) -> tuple[str, ...]:
@@ -142,7 +142,7 @@ def _in_patient(scene: Scene, seen: body.Scene) -> float:
 
 def table(outcomes: Sequence[Outcome]) -> str:
     """The summary in Markdown."""
-    there = [one for one in outcomes if one.case.expected is not None]
+    there = [one for one in outcomes if one.case.expected is not None and not one.case.may_refuse]
     accepted = [one for one in outcomes if one.accepted]
     right = [one for one in accepted if one.vbmd_errors and not one.wrong]
     hu = np.array([error for one in right for error in one.rod_errors_hu])
@@ -187,7 +187,11 @@ def _by_kind(outcomes: Sequence[Outcome]) -> str:
 
 
 def _refusals(outcomes: Sequence[Outcome]) -> str:
-    counted = Counter((one.refusal, one.case.kind, one.needless) for one in outcomes if one.refusal)
+    kinds = [
+        (one, "very noisy, short or alike" if one.case.may_refuse and one.case.expected else one.case.kind)
+        for one in outcomes
+    ]
+    counted = Counter((one.refusal, kind, one.needless) for one, kind in kinds if one.refusal)
     lines = ["| refused as | of scans | number | a physicist |", "|---|---|---|---|"]
     for (reason, kind, needless), count in sorted(counted.items(), key=lambda pair: (pair[0][2], str(pair[0]))):
         lines.append(f"| {reason} | {kind} | {count} | {'would not' if needless else 'would too'} |")

@@ -4,8 +4,9 @@
                                               [--json FILE] [--markdown FILE]
 
 Random synthetic people with every variant and disease, the development CT, and worsened copies of it. A vertebra is
-found when a seed lies within 9 mm of its body's centroid. Below the confidence that the shipped configuration asks for
-a study is refused as ambiguous, which is no error; the reliability table shows whether stated confidence is earned.
+found when a body delineated has its centroid within 9 mm of its own. Below the confidence that the shipped
+configuration asks for a study is refused as ambiguous, which is no error; the reliability table shows whether stated
+confidence is earned.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from __future__ import annotations
 import argparse
 import json
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass, fields
 from functools import partial
@@ -22,12 +23,12 @@ from pathlib import Path
 import numpy as np
 
 from node.domain.settings import LevelLimits
-from node.domain.spine import LEVELS, SpineMap
+from node.domain.spine import LEVELS, LevelAssignment, Vertebra
 from node.errors import StudyRefused
 from node.imaging import body
-from node.imaging.spine import locate
+from node.imaging.spine import delineate, locate
 from tests.benchmarks import spine_cases, spine_tables
-from tests.benchmarks.spine_cases import Case
+from tests.benchmarks.spine_cases import Case, Floats
 
 FOUND_MM = 9.0
 
@@ -53,6 +54,8 @@ class Outcome:
     spurious: int
     """Vertebrae said to be complete between those known that are none of them."""
     cut_called_complete: int
+    complete_called_cut: int
+    """Vertebrae wholly in the scan that would not be measured, as incomplete."""
     errors_mm: tuple[float, ...]
     tilts_deg: tuple[float, ...]
     wrong: tuple[str, ...]
@@ -70,6 +73,7 @@ def main() -> None:
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--json", type=Path, default=None, help="outcomes; those that it holds are not made again")
     parser.add_argument("--markdown", type=Path, default=None)
+    parser.add_argument("--commit", default="", help="what was measured, for the page")
     arguments = parser.parse_args()
     outcomes = _known(arguments.json)
     for one in _judged(arguments, {o.case for o in outcomes}):
@@ -77,7 +81,7 @@ def main() -> None:
         print(line(one), flush=True)
         if arguments.json:
             arguments.json.write_text(json.dumps([asdict(o) for o in outcomes], indent=1))
-    report = spine_tables.markdown(outcomes)
+    report = spine_tables.markdown(outcomes, arguments.commit)
     if arguments.markdown:
         arguments.markdown.write_text(report, encoding="utf-8")
     print(report)
@@ -98,10 +102,19 @@ def _judged(arguments: argparse.Namespace, done: set[str]) -> Iterator[Outcome]:
                 yield judge("development", case)
             for worsen in spine_cases.WORSENED if arguments.worsened and len(case.centres) > 1 else ():
                 yield judge("worsened", worsen(case))
+    if arguments.shared:
+        yield from (_refused("development", name) for name in spine_cases.UNMEASURABLE if name not in done)
     numbers = range(arguments.first, arguments.first + arguments.people)
     wanted = [number for number in numbers if f"person {number}" not in done]
     with ProcessPoolExecutor(arguments.workers) as pool:
         yield from pool.map(partial(_person, "people"), wanted)
+
+
+def _refused(kind: str, name: str) -> Outcome:
+    try:
+        return judge(kind, spine_cases.unmeasurable(name))
+    except StudyRefused as refused:
+        return _nothing(kind, name, "slices are no stack", (), {}, refused.reason)
 
 
 def _person(kind: str, number: int) -> Outcome:
@@ -109,7 +122,7 @@ def _person(kind: str, number: int) -> Outcome:
 
 
 def judge(kind: str, case: Case) -> Outcome:
-    """Locate the spine of a case and compare."""
+    """Locate the spine of a case, delineate its bodies and compare both."""
     begun = time.perf_counter()
     try:
         try:
@@ -117,50 +130,59 @@ def judge(kind: str, case: Case) -> Outcome:
         except StudyRefused:
             scene = None
         spine = locate(case.volume, scene)
+        vertebrae = delineate(case.volume, spine)
     except StudyRefused as refused:
-        taken, none = time.perf_counter() - begun, (0, 0, 0.0, "none", False, "L1" in case.centres, 0, 0)
-        return Outcome(
-            kind, case.name, case.note, case.groups, taken, len(case.centres), *none, (), (), (), False, refused.reason
-        )
-    return _compared(kind, case, spine, time.perf_counter() - begun)
+        return _nothing(kind, case.name, case.note, case.groups, case.centres, refused.reason)
+    return _compared(kind, case, spine.assignment, vertebrae, time.perf_counter() - begun)
 
 
-def _compared(kind: str, case: Case, spine: SpineMap, taken: float) -> Outcome:
+def _nothing(
+    kind: str, name: str, note: str, groups: tuple[str, ...], centres: Mapping[str, Floats], reason: str
+) -> Outcome:
+    """Refused before there were any names."""
+    seen, none = bool({"L1", "L2"} & set(centres)), (0, 0, 0.0, "none", False)
+    return Outcome(kind, name, note, groups, 0.0, len(centres), *none, seen, 0, 0, 0, (), (), (), False, reason)
+
+
+def _compared(
+    kind: str, case: Case, assignment: LevelAssignment, vertebrae: Sequence[Vertebra], taken: float
+) -> Outcome:
     errors, tilts, wrong, used = [], [], [], set()
     for level, centre in case.centres.items():
-        away = [float(np.linalg.norm(seed.frame.centre_lps_mm - centre)) for seed in spine.seeds]
+        away = [float(np.linalg.norm(one.frame.centre_lps_mm - centre)) for one in vertebrae]
         nearest = int(np.argmin(away))
         if away[nearest] > FOUND_MM:
             continue
-        seed = spine.seeds[nearest]
+        one = vertebrae[nearest]
         used.add(nearest)
         errors.append(away[nearest])
-        if seed.level != level:
-            wrong.append(f"{level} called {seed.level} ({seed.confidence:.2f})")
+        if one.level != level:
+            wrong.append(f"{level} called {one.level} ({one.confidence:.2f})")
         if level in case.superior:
-            cosine = float(np.clip(case.superior[level] @ seed.frame.superior, -1, 1))
+            cosine = float(np.clip(case.superior[level] @ one.frame.superior, -1, 1))
             tilts.append(float(np.degrees(np.arccos(cosine))))
     named = {level: not any(w.startswith(f"{level} ") for w in wrong) for level in case.centres}
     l1_right = named[min(named, key=lambda level: abs(LEVELS.index(level) - LEVELS.index("L1")))] if named else False
-    between = [i for i in range(len(spine.seeds)) if used and min(used) < i < max(used) and i not in used]
-    assignment = spine.assignment
+    between = [i for i in range(len(vertebrae)) if used and min(used) < i < max(used) and i not in used]
+    cut = sum(not vertebrae[i].complete for i in used)
+    seen, measured = bool({"L1", "L2"} & set(case.centres)), _believed(assignment, vertebrae)
     return Outcome(
         kind, case.name, case.note, case.groups, taken, len(case.centres), len(errors), len(errors) - len(wrong),
-        assignment.confidence, assignment.agreement, _believed(spine), bool({"L1", "L2"} & set(case.centres)),
-        sum(spine.seeds[i].complete for i in between) if case.superior else 0, _cut_called_complete(case, spine),
+        assignment.confidence, assignment.agreement, measured, seen,
+        sum(vertebrae[i].complete for i in between) if case.superior else 0, _cut_called_complete(case, vertebrae), cut,
         tuple(errors), tuple(tilts), tuple(wrong), l1_right,
     )  # fmt: skip
 
 
-def _believed(spine: SpineMap) -> bool:
+def _believed(assignment: LevelAssignment, vertebrae: Sequence[Vertebra]) -> bool:
     """As ``verdict.require_targets`` decides, by the shipped limits."""
-    limits, assignment = LevelLimits(), spine.assignment
+    limits = LevelLimits()
     needed = limits.min_confidence_in_conflict if assignment.agreement == "conflict" else limits.min_confidence
-    return assignment.confidence >= needed and any(s.complete and s.level in limits.targets for s in spine.seeds)
+    return assignment.confidence >= needed and any(v.complete and v.level in limits.targets for v in vertebrae)
 
 
-def _cut_called_complete(case: Case, spine: SpineMap) -> int:
-    whole = np.array([seed.frame.centre_lps_mm for seed in spine.seeds if seed.complete])
+def _cut_called_complete(case: Case, vertebrae: Sequence[Vertebra]) -> int:
+    whole = np.array([one.frame.centre_lps_mm for one in vertebrae if one.complete])
     if not len(whole):
         return 0
     return sum(bool(np.linalg.norm(whole - centre, axis=1).min() < FOUND_MM) for centre in case.cut.values())

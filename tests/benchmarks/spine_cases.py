@@ -33,12 +33,17 @@ SIMULATED = (
     "scoliosis",
     "contrast",
 )
+UNMEASURABLE = ("thorax_b", "slab_T11_T12_jpeg2000", "head_irregular_spacing")
+"""Real CT without a whole L1 or L2, or with slices that do not make a stack."""
 READ_BY_EYE = {
     "T12": (-16.0, 60.0, -528.0),
     "L1": (-14.5, 57.0, -561.0),
     "L2": (-14.0, 53.0, -595.0),
 }
 """abdomen_a, ± 3 mm."""
+RESEARCH_FILES = {"ct_3mm_with_labels": "example_ct.nii.gz", "crop_L3_with_labels": "sub-ct_label-22_ct.nii.gz"}
+RESEARCH_LABELS = Path("spine_report") / "test_result" / "totalseg_vertebrae_pp_refined.nii.gz"
+ABDOMEN_A = ("abdomen_a", "abdomen_a_with_simulated_phantom")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -169,18 +174,27 @@ def simulated(name: str) -> Case:
 
 def real() -> list[Case]:
     """The real cases with reference points."""
-    labelled = unpacked("ct_3mm_with_labels")
-    volume = nifti(labelled / "example_ct.nii.gz")
-    labels = nifti(labelled / "spine_report" / "test_result" / "totalseg_vertebrae_pp_refined.nii.gz")
+    volume = research("ct_3mm_with_labels")
+    labels = nifti(unpacked("ct_3mm_with_labels") / RESEARCH_LABELS)
     crop = unpacked("crop_L3_with_labels")
     body = nifti(crop / "sub-ct_seg-subreg_label-22_msk.nii.gz").hu == 49
     l3 = nifti(crop / "sub-ct_seg-vert_label-22_msk.nii.gz").hu == 22
-    cropped = nifti(crop / "sub-ct_label-22_ct.nii.gz")
+    cropped = research("crop_L3_with_labels")
     return [
-        Case("abdomen_a", dicom("abdomen_a"), {k: np.array(p) for k, p in READ_BY_EYE.items()}, {}),
+        *(Case(name, dicom(name), {k: np.array(p) for k, p in READ_BY_EYE.items()}, {}) for name in ABDOMEN_A),
         Case("ct_3mm", volume, {f"L{n}": _centroid(volume, labels.hu == 19 + n) for n in range(1, 6)}, {}),
         Case("crop_L3", cropped, {"L3": _centroid(cropped, body & l3)}, {}),
     ]
+
+
+def research(name: str) -> Volume:
+    """A case that is no DICOM."""
+    return nifti(unpacked(name) / RESEARCH_FILES[name])
+
+
+def unmeasurable(name: str) -> Case:
+    """A real case that must not be measured. Raises ``StudyRefused`` where it cannot even be read."""
+    return Case(name, dicom(name), {}, {}, "no whole L1 or L2")
 
 
 def dicom(name: str, folder: str = "") -> Volume:

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from tests.benchmarks.spine_accuracy import Outcome
 
 EDGES = (0.0, 0.5, 0.7, 0.8, 0.9, 0.95, 1.01)
+FAR_MM = 3.0
 TITLES = {
     "people": "Random people",
     "development": "Development CT",
@@ -19,9 +20,11 @@ TITLES = {
 }
 
 
-def markdown(outcomes: Sequence[Outcome]) -> str:
-    """Summary, groups, reliability, and what failed."""
+def markdown(outcomes: Sequence[Outcome], commit: str = "") -> str:
+    """Summary, groups, reliability, and what failed; ``commit`` names the state of the code that was measured."""
     out: list[str] = ["# Vertebrae found and named", "", *_introduction()]
+    if commit:
+        out += ["", f"Measured: {commit}."]
     for kind in dict.fromkeys(o.kind for o in outcomes):
         of = [o for o in outcomes if o.kind == kind]
         out += ["", f"## {TITLES.get(kind, kind)}", "", *_summary(of)]
@@ -38,7 +41,7 @@ def _introduction() -> list[str]:
         "(`tests/benchmarks/spine_people.py`) are 5 to 90 years old, with the variants, diseases, positions and",
         "scans that the generator of this project knows; what is rare comes more often than in life. They are no",
         "proof for patients: generator and method share their anatomy books. The development CT has another",
-        "origin. A vertebra is found when its seed lies within 9 mm of the centroid of its body. *Measured*",
+        "origin. A vertebra is found when a delineated body has its centroid within 9 mm of its own. *Measured*",
         "studies are those whose names the shipped configuration believes, with L1 or L2 wholly in the scan; the",
         "others are refused as `levels-ambiguous`, with both readings.",
     ]
@@ -58,11 +61,17 @@ def _summary(of: Sequence[Outcome]) -> list[str]:
         ("complete vertebrae found", f"{found} of {present} ({_percent(found, present)})"),
         ("vertebrae found where there is none", f"{sum(o.spurious for o in of)}"),
         ("cut vertebrae called complete", f"{sum(o.cut_called_complete for o in of)}"),
+        ("complete vertebrae called cut", f"{sum(o.complete_called_cut for o in of)}"),
         ("error of the centroid: median, 95th percentile, largest", _spread(errors, "mm")),
+        (f"centroids off by more than {FAR_MM:.0f} mm", f"{int((errors > FAR_MM).sum())} of {found}"),
         ("error of the long axis: median, 95th percentile, largest", _spread(tilts, "°")),
         ("studies with L1 or L2 wholly in the scan", f"{len(can)}"),
         ("measured", f"{len(measured)} ({_percent(len(measured), len(can))})"),
         ("of these rightly named", f"{right} ({_percent(right, len(measured))})"),
+        (
+            "measured without a whole L1 or L2",
+            f"{sum(o.measured and not o.target_seen for o in of)} of {len(of) - len(can)}",
+        ),
         ("wrong names stated with 0.9 or more", f"{sure}"),
         ("time, median", f"{np.median([o.seconds for o in of]):.1f} s"),
     ]
@@ -114,6 +123,8 @@ def _failures(outcomes: Sequence[Outcome]) -> list[str]:
         told += [f"{o.present - o.found} not found"] if o.found < o.present and not o.refusal else []
         told += [f"{o.spurious} too many"] if o.spurious else []
         told += [f"{o.cut_called_complete} cut, called complete"] if o.cut_called_complete else []
+        far = sum(error > FAR_MM for error in o.errors_mm)
+        told += [f"{far} off by up to {max(o.errors_mm):.1f} mm"] if far else []
         told += [f"{o.wrong[0]}{', measured' if o.measured else ', refused'}"] if o.wrong else []
         if told:
             rows.append(f"| {o.case} | {'; '.join(told)} | {o.note} |")

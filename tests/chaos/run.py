@@ -3,9 +3,10 @@
 python -m tests.chaos.run [--studies 200] [--kills 50] [--seed 1] [--out FOLDER]
 
 Real senders (dcmsend, storescu) send tiny CT studies to ``serve``, which delivers to a real Orthanc. Meanwhile the node
-is killed with SIGKILL at random moments, the archive is stopped and made to refuse, the disk of the spool is filled and
-the database locked. The measurement is a cheap one (``tests.chaos.cheap``: it reads every slice and leaves an image and
-a report); everything around it is the node itself. Exit status 0: nothing lost, nothing missing, nothing doubled.
+is killed with SIGKILL at random moments, also while it starts; the archive is stopped and made to refuse; the disk that
+holds the spool, the ledger and the results is filled, and the database locked. The measurement is a cheap one
+(``tests.chaos.cheap``: it reads every slice and leaves an image and a report); everything around it is the node itself.
+Exit status 0: every acknowledged object is there, and the archive holds exactly one current report of each study.
 """
 
 from __future__ import annotations
@@ -13,56 +14,30 @@ from __future__ import annotations
 import argparse
 import json
 import random
+import shutil
 import sys
 import tempfile
 import threading
 import time
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 
-import pydicom
-
-from node.ledger import Ledger
+from node.ledger import Ledger, LedgerUnavailable
 from node.ledger.states import State
-from tests.chaos.cheap import report_uid
-from tests.chaos.scanner import Scanner, study
+from tests.chaos.count import Counts, count
+from tests.chaos.scanner import SLICES, Scanner, study
 from tests.chaos.site import Archive, SmallDisk, Victim, configuration, lock_database
-from tests.intake.objects import COMPREHENSIVE_SR
 
 PROGRAMS = ("dcmsend", "storescu")
 SENDERS = 2
-SECONDS_A_KILL = 4.0
-"""Between two kills, about."""
-
-
-@dataclass
-class Counts:
-    """What was done, and what came of it."""
-
-    studies: int = 0
-    kills: int = 0
-    archive_stopped: int = 0
-    archive_refusing: int = 0
-    disk_filled: int = 0
-    on_a_small_disk: bool = False
-    database_locked: int = 0
-    associations: int = 0
-    acknowledged: int = 0
-    acknowledged_and_lost: int = 0
-    eligible_series: int = 0
-    current_reports: int = 0
-    missing_reports: int = 0
-    doubled_reports: int = 0
-    replaced_reports: int = 0
-    not_delivered: int = 0
-    seconds: float = 0.0
-
-    def good(self) -> bool:
-        """Whether nothing is lost, missing or doubled."""
-        bad = (self.acknowledged_and_lost, self.missing_reports, self.doubled_reports, self.not_delivered)
-        return not any(bad) and self.eligible_series == self.studies and self.kills > 0
+_STARTING_S = 2.0
+_AT_WORK_S = 4.0
+"""Latest moment of a kill, counted from the start or from when the node listens."""
+_OPEN_S = 30.0
+_LOCKED_S = 11.0
+"""Longer than the node waits for a database."""
 
 
 class Chaos:
@@ -71,29 +46,27 @@ class Chaos:
     def __init__(self, folder: Path, seed: int) -> None:
         self._folder = folder
         self._chance = random.Random(seed)
-        self.counts = Counts()
+        self.counts = Counts(seed=seed)
         self._disk = SmallDisk(folder / "disk")
         self._archive = Archive(folder / "pacs")
-        self._config = configuration(folder / "node", self._archive.port, spool=self._disk.folder / "spool")
+        self._config = configuration(folder / "node", self._archive.port, state=self._disk.folder / "state")
         self._victim = Victim(self._config)
         self._scanners = [Scanner(self._config) for _ in range(SENDERS)]
-        self.counts.on_a_small_disk = self._disk.real
 
     def run(self, studies: int, kills: int, say: Callable[[str], None]) -> Counts:
         """Send, break, wait until it is quiet, and count."""
         begun = time.monotonic()
         self.counts.studies = studies
         self._victim.start()
+        shares = [range(1 + index, studies + 1, SENDERS) for index in range(SENDERS)]
         sending = [
-            threading.Thread(
-                target=self._send, args=(scanner, range(1 + index, studies + 1, SENDERS), kills), daemon=True
-            )
-            for index, scanner in enumerate(self._scanners)
+            threading.Thread(target=self._send, args=(scanner, share), daemon=True)
+            for scanner, share in zip(self._scanners, shares, strict=True)
         ]
         try:
             for thread in sending:
                 thread.start()
-            self._break(kills, sending, say)
+            self._break(kills, say)
             for thread in sending:
                 thread.join(timeout=900)
             self._settle(studies, say)
@@ -101,61 +74,89 @@ class Chaos:
         finally:
             self._victim.stop()
             self._archive.stop()
+            self._keep_ledger()
             self._disk.close()
         self.counts.seconds = round(time.monotonic() - begun, 1)
         return self.counts
 
-    def _send(self, scanner: Scanner, numbers: range, kills: int) -> None:
-        """One study after the other, at a pace that lasts about as long as the breaking does."""
-        pause_s = kills * SECONDS_A_KILL / max(1, len(numbers))
+    def _send(self, scanner: Scanner, numbers: range) -> None:
+        """One study after the other; pauses among them, at random."""
         chance = random.Random(numbers.start)
         for number in numbers:
             scanner.send(study(self._folder / "studies", number), PROGRAMS[number % len(PROGRAMS)])
-            time.sleep(2 * pause_s * chance.random())
+            time.sleep(chance.random())
 
-    def _break(self, kills: int, sending: list[threading.Thread], say: Callable[[str], None]) -> None:
-        """Kill so often; between two kills now and then something else goes wrong."""
-        others, troubles = (self._lock, self._stop_archive, self._fill_disk, self._refuse), 0
+    def _break(self, kills: int, say: Callable[[str], None]) -> None:
+        """Kill so often; now and then something else goes wrong, and the kill comes while it does."""
+        others = (self._fill_disk, self._stop_archive, self._lock, self._refuse)
+        every = max(1, min(3, kills // len(others)))
         for number in range(kills):
-            time.sleep(0.5 + self._chance.random() * 4.0)
-            if number % 3 == 0 or kills <= len(others):
-                others[troubles % len(others)]()
-                troubles += 1
-            self._victim.kill()
-            self.counts.kills += 1
-            self._victim.start()
+            self._wait_for(number / kills)
+            if number % every == every - 1:
+                others[number // every % len(others)]()
+            else:
+                self._kill()
             if number % 10 == 9:
-                say(f"{number + 1} kills, {sum(len(one.acknowledged) for one in self._scanners)} objects acknowledged")
-        if not any(thread.is_alive() for thread in sending):
-            say("every study had been sent before the last kill")
+                say(f"{number + 1} kills, {self._acknowledged()} objects acknowledged")
+
+    def _wait_for(self, part: float) -> None:
+        """Wait until so much has been sent, so that the kills are spread over the studies; not for ever."""
+        deadline = time.monotonic() + _OPEN_S
+        while self._acknowledged() < part * self.counts.studies * SLICES and time.monotonic() < deadline:
+            time.sleep(0.1)
+
+    def _acknowledged(self) -> int:
+        return sum(len(one.acknowledged) for one in self._scanners)
+
+    def _kill(self) -> None:
+        """At a random moment: one time in four while it starts, else while it is at work."""
+        starting = self._chance.random() < 0.25
+        moment_s = self._chance.random()
+        if starting or not self._victim.wait_until_open(_OPEN_S):
+            self.counts.kills_while_starting += 1
+            time.sleep(moment_s * _STARTING_S)
+        else:
+            time.sleep(moment_s * _AT_WORK_S)
+        self._victim.kill()
+        self.counts.kills += 1
 
     def _stop_archive(self) -> None:
         self.counts.archive_stopped += 1
         self._archive.stop()
-        time.sleep(1.0 + self._chance.random() * 3)
+        self._kill()
         self._archive.start()
 
     def _refuse(self) -> None:
         self.counts.archive_refusing += 1
         self._archive.start(refusing=True)
-        time.sleep(1.0 + self._chance.random() * 3)
+        self._kill()
         self._archive.start()
 
     def _fill_disk(self) -> None:
-        if not self._disk.real:
-            return
-        self.counts.disk_filled += 1
-        self._disk.fill()
-        time.sleep(2.0 + self._chance.random() * 3)
+        """Where nothing can be mounted the disk is not filled: it would be that of others."""
+        if self._disk.real:
+            self._victim.wait_until_open(_OPEN_S)
+            self.counts.disk_filled += 1
+            self._disk.fill()
+            time.sleep(2.0 + self._chance.random() * 3)
+        self._kill()
+        time.sleep(self._chance.random() * 3)
         self._disk.empty()
 
     def _lock(self) -> None:
-        if not Path(self._config.database.removeprefix("sqlite:///")).exists():
-            return
+        """Longer than anybody waits for it; the kill comes early or late in it."""
+        self._victim.wait_until_open(_OPEN_S)
+        locking = threading.Thread(target=lock_database, args=(self._config.database, _LOCKED_S))
         self.counts.database_locked += 1
-        lock_database(self._config.database, 11.0)
+        locking.start()
+        if self._chance.random() < 0.5:
+            self._kill()
+            locking.join()
+        else:
+            locking.join()
+            self._kill()
 
-    def _settle(self, studies: int, say: Callable[[str], None], limit_s: float = 900.0) -> None:
+    def _settle(self, studies: int, say: Callable[[str], None], limit_s: float = 600.0) -> None:
         """Wait until every series is delivered; what is not is counted."""
         ledger = Ledger(self._config.database)
         deadline = time.monotonic() + limit_s
@@ -166,38 +167,27 @@ class Chaos:
                     return
                 time.sleep(0.5)
             say(f"not settled: { {state.value: number for state, number in ledger.counts().items() if number} }")
+        except LedgerUnavailable as error:
+            say(f"not settled: {error}")
         finally:
             ledger.close()
 
     def _count(self) -> None:
-        """Look at the ledger, the spool and the archive from outside."""
-        acknowledged = {uid: file for scanner in self._scanners for uid, file in scanner.acknowledged.items()}
-        self.counts.acknowledged = len(acknowledged)
+        assert self._archive.running is not None
         self.counts.associations = sum(scanner.attempts for scanner in self._scanners)
+        self.counts.answers = dict(sum((scanner.answers for scanner in self._scanners), Counter()))
+        self.counts.ended_by_itself = self._victim.gave_up
+        acknowledged = {uid: file for scanner in self._scanners for uid, file in scanner.acknowledged.items()}
         ledger = Ledger(self._config.database)
         try:
-            rows = ledger.status()
-            paths = {uid: path for row in rows for uid, path in ledger.stored_at(row.series_key).items()}
+            count(self.counts, acknowledged, ledger, self._archive.running.tags())
         finally:
             ledger.close()
-        lost = [uid for uid, file in acknowledged.items() if not _same(file, paths.get(uid))]
-        self.counts.acknowledged_and_lost = len(lost)
-        held = Counter(uid for sop_class, uid in self._archive.objects() if sop_class == COMPREHENSIVE_SR)
-        current = [report_uid(row.job_id) for row in rows if row.job_id]
-        self.counts.eligible_series = len(current)
-        self.counts.current_reports = sum(held[uid] >= 1 for uid in current)
-        self.counts.missing_reports = len(current) - self.counts.current_reports
-        self.counts.doubled_reports = sum(number > 1 for number in held.values())
-        self.counts.replaced_reports = len(held.keys() - set(current))
-        self.counts.not_delivered = sum(row.state is not State.DELIVERED for row in rows)
 
-
-def _same(file: Path, kept: Path | None) -> bool:
-    """Whether what is kept holds what was sent."""
-    if kept is None or not kept.is_file():
-        return False
-    sent, stored = pydicom.dcmread(file), pydicom.dcmread(kept)
-    return bool(sent == stored)
+    def _keep_ledger(self) -> None:
+        """For who wants to know what happened."""
+        for file in self._disk.folder.rglob("*.sqlite*"):
+            shutil.copy(file, self._folder)
 
 
 def main() -> int:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import subprocess
 import time
+from collections import Counter
 from pathlib import Path
 
 from node.config import Config
@@ -14,7 +15,7 @@ from tests.peers import peer
 
 SLICES, SPACING_MM = 12, 3.0
 _SENDING = re.compile(r"Sending file: (\S+)|Sending C-STORE Request \(MsgID (\d+)")
-_SUCCESS = re.compile(r"Received (?:C-STORE|Store) Response \(Success\)")
+_ANSWER = re.compile(r"Received (?:C-STORE|Store) Response \((.*)\)")
 
 
 def study(folder: Path, number: int) -> list[tuple[Path, str]]:
@@ -35,6 +36,7 @@ class Scanner:
         self.acknowledged: dict[str, Path] = {}
         """By SOP Instance UID: the file."""
         self.attempts = 0
+        self.answers: Counter[str] = Counter()
 
     def send(self, files: list[tuple[Path, str]], program: str, limit_s: float = 600.0) -> None:
         """Send until all are acknowledged. Raises ``TimeoutError``."""
@@ -43,13 +45,12 @@ class Scanner:
             if time.monotonic() > deadline:
                 raise TimeoutError(f"{len(missing)} files were not acknowledged within {limit_s:.0f} s")
             self._once(missing, program)
-            time.sleep(0.3)
+            time.sleep(0.5)
 
     def _once(self, missing: list[tuple[Path, str]], program: str) -> None:
         """One association. Both programs send in the order of their arguments and print each answer."""
         self.attempts += 1
-        more = ["-v", "-to", "5", "-td", "15"]
-        more += ["--no-halt", "--no-uid-checks"] if program == "dcmsend" else ["--no-halt"]
+        more = ["-v", "-to", "5", "-td", "15", "--no-halt"] + (["--no-uid-checks"] if program == "dcmsend" else [])
         receiver = self._config.receiver
         command = [peer(program), *more, "-aet", SCANNER, "-aec", receiver.ae_title, "127.0.0.1", str(receiver.port)]
         sent = subprocess.run(
@@ -60,6 +61,8 @@ class Scanner:
         for line in (sent.stdout + sent.stderr).splitlines():
             if _SENDING.search(line):
                 current = next(waiting, None)
-            elif _SUCCESS.search(line) and current is not None:
-                self.acknowledged[current[1]] = current[0]
+            elif current is not None and (answer := _ANSWER.search(line)):
+                self.answers[answer[1]] += 1
+                if answer[1] == "Success":
+                    self.acknowledged[current[1]] = current[0]
                 current = None

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import date
+from pathlib import Path
 
 import pytest
 
-from node.domain.findings import Findings
+from node import pipeline
+from node.domain.findings import Caution, Findings
 from node.domain.prior import PriorResult
 from node.domain.settings import PriorSettings
 from node.imaging.change import changes
@@ -57,6 +59,22 @@ def test_what_was_measured_otherwise_is_not_compared(found: Findings, prior: Pri
     assert change.change_mg_cm3 is None
 
 
+@pytest.mark.parametrize(("prior", "now"), [(True, False), (False, True)])
+def test_contrast_medium_in_one_scan_only_is_not_compared(found: Findings, prior: bool, now: bool) -> None:
+    cautions = (Caution("contrast", "The image shows contrast medium."),) if now else ()
+    (change,) = changes(replace(found, cautions=cautions), ON, [replace(BEFORE, contrast=prior)], PriorSettings())
+    assert [one.code for one in change.reasons] == ["contrast"]
+
+
+def test_another_kernel_phantom_or_scanner_is_named_and_compared(found: Findings) -> None:
+    other = replace(BEFORE, kernel="B60f", phantom="Slab 3, serial S-9", scanner="CT7")
+    header = replace(found.header, convolution_kernel="B30f", station_name="CT1")
+    (change,) = changes(replace(found, header=header), ON, [other], PriorSettings())
+    assert change.change_mg_cm3 is not None
+    assert [one.what for one in change.differences] == ["kernel", "phantom", "scanner"]
+    assert change.differences[0].message == "kernel B60f, now B30f"
+
+
 def test_within_a_month_there_is_no_rate(found: Findings) -> None:
     (change,) = changes(found, ON, [replace(BEFORE, study_date=date(2026, 2, 20))], PriorSettings())
     assert change.percent_per_year is None
@@ -70,3 +88,11 @@ def test_later_scans_are_no_earlier_results(found: Findings) -> None:
 def test_newest_comes_first(found: Findings) -> None:
     older = replace(BEFORE, study_date=date(2020, 1, 1))
     assert [one.prior for one in changes(found, ON, [older, BEFORE], PriorSettings())] == [BEFORE, older]
+
+
+def test_priors_that_may_be_missing_are_said(found: Findings) -> None:
+    job = fixtures.job((), Path("out"), priors_incomplete=True, priors=(BEFORE,))
+    told = pipeline._compared(found, job)
+    assert told.cautions[-1].code == "priors-incomplete"
+    assert told.cautions[-1].effect == "warn"
+    assert pipeline._compared(found, replace(job, priors_incomplete=False)).cautions == found.cautions

@@ -7,9 +7,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from node.domain.settings import FractureLimits
 from node.domain.spine import Contour, Deformity, Frame, Heights, SideHeights, Vertebra
 from node.domain.volume import Mask
-from node.imaging.morphometry import CONCAVITY_NORM, NORMS, deformities
+from node.imaging.morphometry import CONCAVITY_NORM, NORMS, deformities, stated
 
 COLUMN = ("T10", "T11", "T12", "L1", "L2", "L3", "L4", "L5")
 NOWHERE = ((0.0, 0.0, 0.0),) * 6
@@ -131,3 +132,24 @@ def test_a_lone_vertebra_is_judged_by_its_own_ratios() -> None:
     (found,) = deformities([vertebra("L1", 0.6 * 27.0, 0.75 * 27.0, 27.0)])
     assert found.deformity is not None
     assert found.deformity.type == "wedge"
+
+
+def test_heights_too_uncertain_to_tell_a_fracture_are_not_stated() -> None:
+    unsure = replace(vertebra("L1", 26.0, 24.0, 27.0, error=3.8), deformity=Deformity("none", 3.0, 0, 0.9))
+    (found,) = stated([unsure])
+    assert (found.heights, found.deformity, found.contour) == (None, None, None)
+
+
+def test_a_candidate_is_stated_however_uncertain_its_heights() -> None:
+    collapsed = replace(vertebra("L1", 10.0, 10.0, 26.0, error=3.8), deformity=Deformity("wedge", 58.0, 3, 0.9))
+    assert stated([collapsed]) == (collapsed,)
+    assert stated([normal("L1")])[0].heights is not None
+
+
+def test_a_lower_limit_makes_a_doubtful_loss_a_candidate() -> None:
+    doubtful = [vertebra("L1", 0.79 * 0.93 * 27.0, 22.5, 27.0) if one == "L1" else normal(one) for one in COLUMN]
+    kinds = [
+        {one.level: one.deformity for one in deformities(doubtful, FractureLimits(candidate_from=limit))}["L1"]
+        for limit in (0.95, 0.1)
+    ]
+    assert [one and one.type for one in kinds] == ["none", "wedge"]

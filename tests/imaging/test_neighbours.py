@@ -75,3 +75,15 @@ def test_what_is_excluded_already_is_no_measure_for_others() -> None:
 def test_a_single_neighbour_tells_nothing() -> None:
     vois = column(L1=300.0)
     assert excluded({level: vois[level] for level in ("L1", "L2")}) == {}
+
+
+def test_a_vertebra_that_a_lesion_fills_in_part_is_left_out() -> None:
+    vois = {level: replace(voi, local_quartiles_apart_hu=8.0) for level, voi in column().items()}
+    vois["L2"] = replace(vois["L2"], local_quartiles_apart_hu=45.0)
+    assert excluded(vois) == {"L2": "lesion"}
+
+
+def test_coarse_texture_of_the_whole_column_is_no_lesion() -> None:
+    vois = {level: replace(voi, local_quartiles_apart_hu=34.0) for level, voi in column().items()}
+    vois["L2"] = replace(vois["L2"], local_quartiles_apart_hu=45.0)
+    assert excluded(vois) == {}

@@ -56,6 +56,7 @@ def test_status_answers_within_100_ms_among_100_000_series(ledger: Ledger) -> No
         begun = time.perf_counter()
         assert len(ledger.status(100)) == 100
         assert sum(ledger.counts().values()) == 100_000
+        assert ledger.figures.now().instances == 30_000_000
         spent.append(time.perf_counter() - begun)
     assert min(spent) < 0.1, spent
 

@@ -59,7 +59,7 @@ def test_outlines_lie_on_the_sagittal_images(any_series: Written, out_dir: Path)
 def test_candidate_is_said_in_words(head_first: Written, out_dir: Path) -> None:
     dataset = pydicom.dcmread(heights_of(written_case("measured", head_first, out_dir)))
     comments = [str(item.TextValue) for item in walk(dataset) if str(item.get("TextValue", "")).startswith("L2: ")]
-    assert comments == ["L2: Wedge 22 %, candidate grade 1, for review"]
+    assert comments == ["L2: Wedge 22 %, candidate grade 1, for review (confidence 0.80)"]
 
 
 def test_refused_study_gives_no_heights_report(head_first: Written, out_dir: Path) -> None:

@@ -2,18 +2,28 @@
 
 from __future__ import annotations
 
+import subprocess
 import warnings
+from dataclasses import replace
 from pathlib import Path
+from typing import get_args
 
 import pydicom
 import pytest
 from pydicom.dataset import Dataset
 
+from node.domain.job import Kind
+from node.domain.settings import Output, ReportSettings
 from node.report import summary, write
 from node.report.identity import UNKNOWN_MOMENT, moment, taken
+from node.report.rejection import reject
+from tests.peers import peer
 from tests.report import fixtures
 from tests.report.fixtures import Patient
 
+ALL: tuple[Output, ...] = (*ReportSettings().outputs, "summary-pdf")
+GB2312 = b"\x1b$)A"
+"""Escape sequence of ISO-IR 58 (PS3.3 C.12.1.1.2)."""
 NAMES = {
     "none": Patient(None, "Mueller^Grete", "CT Abdomen"),
     "none, though Latin": Patient(None, "Müller^Grete", "Prüfung"),
@@ -22,6 +32,19 @@ NAMES = {
     "ISO_IR 192": Patient("ISO_IR 192", "Wang^XiaoDong=王^小东", "腹部 CT – 平扫"),
     "GB18030": Patient("GB18030", "Wang^XiaoDong=王^小东", "腹部平扫 誠 俓"),
     "GBK": Patient("GBK", "Wang^XiaoDong=王^小东", "腹部平扫"),
+    "Korean": Patient(["", "ISO 2022 IR 149"], "Hong^Gildong=洪^吉洞=홍^길동", "복부 CT"),
+    "Chinese, ISO 2022": Patient(
+        ["", "ISO 2022 IR 58"],
+        "Zhang^XiaoDong=张^小东",
+        "腹部平扫",
+        raw=tuple(
+            (keyword, b"Zhang^XiaoDong=" + GB2312 + "张".encode("gb2312") + b"^" + GB2312 + "小东".encode("gb2312"))
+            for keyword in ("PatientName", "ReferringPhysicianName")
+        )
+        + (("StudyDescription", GB2312 + "腹部平扫".encode("gb2312")),),
+    ),
+    "half-width katakana": Patient(["ISO 2022 IR 13", "ISO 2022 IR 87"], "ﾔﾏﾀﾞ^ﾀﾛｳ=山田^太郎=やまだ^たろう", "腹部CT"),
+    "Latin-1 and Cyrillic": Patient(["ISO 2022 IR 100", "ISO 2022 IR 144"], "Müller^Иван", "Prüfung"),
     "several": Patient(["", "ISO 2022 IR 87"], "Yamada^Tarou=山田^太郎=やまだ^たろう", "腹部CT"),
 }
 
@@ -35,14 +58,85 @@ def outputs(folder: Path, patient: Patient) -> list[Dataset]:
     return [pydicom.dcmread(one.path) for one in objects]
 
 
+def everything(folder: Path, patient: Patient) -> dict[str, list[Path]]:
+    """One study of every kind of output: all of a measured series, the report of a refused one, and a withdrawal."""
+    stored, volume = fixtures.single_frames(folder / "source", patient=patient)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        job = fixtures.job(stored, folder / "out", report=ReportSettings(outputs=ALL))
+        objects = write(fixtures.findings(volume, stored), volume, job)
+        refused = fixtures.job(stored, folder / "refused", report=ReportSettings(outputs=("bone-density",)))
+        (why,) = write(fixtures.refused(volume, stored), volume, refused)
+        note = reject([one.path for one in objects], folder / "note", "Dr^A", "wrong patient", "safety")
+    found: dict[str, list[Path]] = {"refused": [why.path], "withdrawal": [note.path]}
+    for one in objects:
+        found.setdefault(one.kind, []).append(one.path)
+    return found
+
+
+@pytest.mark.peer
 @pytest.mark.parametrize("charset", NAMES)
 def test_names_survive_in_every_output(charset: str, tmp_path: Path) -> None:
     patient = NAMES[charset]
-    for dataset in outputs(tmp_path, patient):
+    made = everything(tmp_path, patient)
+    assert set(made) == {*get_args(Kind), "refused"}
+    paths = [path for kind in made.values() for path in kind]
+    for dataset in map(pydicom.dcmread, paths):
         assert dataset.SpecificCharacterSet == "ISO_IR 192"
         assert str(dataset.PatientName) == patient.name
         assert str(dataset.ReferringPhysicianName) == patient.name
         assert dataset.StudyDescription == patient.description
+    command = [peer("dcmdump"), "+U8", "+P", "PatientName", "+P", "StudyDescription", *map(str, paths)]
+    dumped = subprocess.run(command, check=True, capture_output=True, timeout=60).stdout.decode("utf-8")
+    assert dumped.count(f"[{patient.name}]") == dumped.count(f"[{patient.description}]") == len(paths)
+    for path in (*made["sr"], *made["heights"], *made["refused"], *made["withdrawal"]):
+        shown = subprocess.run([peer("dsrdump"), "-Dv", "+U8", str(path)], capture_output=True, timeout=60)
+        assert shown.returncode == 0, shown.stderr
+        assert patient.name in shown.stdout.decode("utf-8")
+
+
+def test_every_output_says_what_it_is(tmp_path: Path) -> None:
+    """Modality, series number, description and qualification of every kind."""
+    stated = {
+        kind: {
+            (one.Modality, one.SeriesNumber, one.SeriesDescription, one.ContentQualification)
+            for one in map(pydicom.dcmread, paths)
+        }
+        for kind, paths in everything(tmp_path, Patient()).items()
+    }
+    assert stated == {
+        "sagittal": {("CT", 9001, "Spine sagittal (derived)", "RESEARCH")},
+        "sr": {("SR", 9002, "Bone density (QCT)", "RESEARCH")},
+        "segmentation": {("SEG", 9003, "Vertebrae (segmentation)", "RESEARCH")},
+        "heights": {("SR", 9004, "Vertebral heights, for review", "RESEARCH")},
+        "curved": {("OT", 9005, "Spine curved sagittal (derived)", "RESEARCH")},
+        "key-image": {("OT", 9007, "Spine, labelled", "RESEARCH")},
+        "summary": {("OT", 9008, "Bone density summary", "RESEARCH")},
+        "summary-pdf": {("DOC", 9009, "Bone density summary (PDF)", "RESEARCH")},
+        "refused": {("SR", 9002, "Bone density (QCT): not measured", "RESEARCH")},
+        "withdrawal": {("KO", 9990, "Withdrawn", "RESEARCH")},
+    }
+
+
+def test_reports_are_unverified_and_claim_no_more_than_was_measured(tmp_path: Path) -> None:
+    made = everything(tmp_path, Patient())
+    flags = {}
+    for kind in ("sr", "heights", "refused"):
+        report = pydicom.dcmread(made[kind][0])
+        flags[kind] = (report.VerificationFlag, report.CompletionFlag, report.get("CompletionFlagDescription"))
+    assert flags == {
+        "sr": ("UNVERIFIED", "COMPLETE", None),
+        "heights": ("UNVERIFIED", "COMPLETE", None),
+        "refused": ("UNVERIFIED", "PARTIAL", "not measured: phantom-not-found"),
+    }
+
+
+def test_a_mean_of_one_vertebra_is_partial(tmp_path: Path) -> None:
+    stored, volume = fixtures.single_frames(tmp_path / "source")
+    found = replace(fixtures.findings(volume, stored), mean_levels=("L2",))
+    objects = write(found, volume, fixtures.job(stored, tmp_path / "out"))
+    report = pydicom.dcmread(next(one.path for one in objects if one.kind == "sr"))
+    assert (report.CompletionFlag, report.CompletionFlagDescription) == ("PARTIAL", "mean of L2 alone")
 
 
 def test_phantom_serial_outside_ascii_survives_a_plain_source(tmp_path: Path) -> None:

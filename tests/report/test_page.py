@@ -11,7 +11,7 @@ import pytest
 from numpy.typing import NDArray
 
 from node.domain.findings import Caution, Findings, Refusal
-from node.domain.prior import Change, PriorResult
+from node.domain.prior import Change, Difference, NotComparable, PriorResult
 from node.domain.settings import PageSettings
 from node.report import page as page_module
 from node.report.page import COLOURS, HEIGHT, REFUSED, WIDTH, Heading, _Page, language_of, page
@@ -62,9 +62,7 @@ def test_a_refusal_shows_no_density(head_first: Written, monkeypatch: pytest.Mon
     assert [text for text in said if text.startswith("L1: 147 HU")]
 
 
-def written(
-    series: Written, name: str, monkeypatch: pytest.MonkeyPatch, priors: tuple[PriorResult, ...] = ()
-) -> list[str]:
+def written(series: Written, name: str, monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Every text that a page writes."""
     findings, volume = CASES[name](series)
     said: list[str] = []
@@ -75,7 +73,7 @@ def written(
         plain(self, x, y, text, *rest, **named)  # type: ignore[arg-type]
 
     monkeypatch.setattr(_Page, "write", listening)
-    page(findings, volume, priors, "en", HEADING)
+    page(findings, volume, (), "en", HEADING)
     return said
 
 
@@ -105,8 +103,8 @@ def test_the_quality_of_the_calibration_is_stated(head_first: Written, monkeypat
 
 
 def test_candidates_for_review_are_named(head_first: Written, monkeypatch: pytest.MonkeyPatch) -> None:
-    (said,) = [line for line in written(head_first, "measured", monkeypatch) if line.startswith("For review")]
-    assert said.startswith("For review: L2 wedge 22 %, grade 1? (confidence 0.")
+    said = " ".join(written(head_first, "measured", monkeypatch))
+    assert "For review: L2 wedge 22 %, grade 1? (confidence 0." in said
 
 
 def test_warnings_are_listed(head_first: Written, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -137,7 +135,7 @@ def test_a_change_is_stated_against_the_last_comparable_result(head_first: Writt
         findings,
         Change(old, (), -12.05, -10.0, -2.5, 8.3, True),
         Change(last, (), -5.0, -4.4, -2.2, 8.3, False),
-        Change(other, ("another material",)),
+        Change(other, (NotComparable("material", "another material"),)),
     )
     made = _Page(drawn, volume, (old, last, other), HEADING, PageStyle())
     said = made._change()
@@ -145,10 +143,29 @@ def test_a_change_is_stated_against_the_last_comparable_result(head_first: Writt
     assert [point.comparable for point in made._points()] == [True, True, False, True]
 
 
-def test_results_by_another_method_give_no_change(head_first: Written, monkeypatch: pytest.MonkeyPatch) -> None:
-    said = " ".join(written(head_first, "measured", monkeypatch, (prior(2022, 140.0, material="CaHA"),)))
-    assert "Earlier results were measured differently" in said
-    assert "since" not in said
+def test_results_by_another_method_give_no_change(head_first: Written) -> None:
+    findings, volume = CASES["measured"](head_first)
+    other = prior(2022, 140.0, material="CaHA")
+    drawn = changed(findings, Change(other, (NotComparable("material", "another material"),)))
+    said = _Page(drawn, volume, (other,), HEADING, PageStyle())._change()
+    assert said == "No change since 2022-03-05 is stated: another material."
+    said = _Page(drawn, volume, (other,), HEADING, PageStyle("zh"))._change()
+    assert said == "与 2022-03-05 的结果不作比较：校准材料不同。"
+
+
+@pytest.mark.parametrize(
+    ("style", "said"),
+    [
+        (PageStyle(), "Measured otherwise: kernel B60f, now B30f."),
+        (PageStyle("zh"), "测量条件不同：重建核 B60f → B30f。"),
+    ],
+)
+def test_what_else_differed_is_said(head_first: Written, style: PageStyle, said: str) -> None:
+    findings, volume = CASES["measured"](head_first)
+    old = prior(2020, 120.0)
+    differs = (Difference("kernel", "B60f", "B30f"),)
+    drawn = changed(findings, Change(old, (), -12.05, -10.0, -2.5, 8.3, True, differs))
+    assert _Page(drawn, volume, (old,), HEADING, style)._change().endswith(said)
 
 
 def test_no_earlier_result_is_said(head_first: Written, monkeypatch: pytest.MonkeyPatch) -> None:

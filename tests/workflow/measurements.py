@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import subprocess
 import time
+from dataclasses import replace
 from pathlib import Path
+
+import pydicom
 
 from node.domain.findings import Refusal
 from node.domain.job import MeasureJob, MeasureOutcome, OutgoingObject
@@ -23,12 +27,14 @@ def report_uid(job_id: str) -> str:
 
 
 def _object(job: MeasureJob, number: int, sop_class: str) -> OutgoingObject:
-    dataset = objects.ct_slice(
-        1, 900, number, SOPClassUID=sop_class, SOPInstanceUID=_uid(job.out_dir.parent.name, number)
-    )
+    name = job.out_dir.parent.name
+    dataset = objects.ct_slice(1, 900, number, SOPClassUID=sop_class, SOPInstanceUID=_uid(name, number))
+    dataset.StudyInstanceUID, dataset.SeriesInstanceUID = job.series.study_instance_uid, _uid(name, 0)
     path = objects.write(dataset, job.out_dir / f"{number}.dcm")
     report = sop_class == objects.COMPREHENSIVE_SR
-    return OutgoingObject(path, sop_class, dataset.SOPInstanceUID, "sr" if report else "sagittal", 1 if report else 0)
+    return OutgoingObject(
+        path, sop_class, dataset.SOPInstanceUID, "sr" if report else "sagittal", 1 if report else 0, _uid(name, 0)
+    )
 
 
 def _outcome(job: MeasureJob, refusal: Refusal | None = None) -> MeasureOutcome:
@@ -47,6 +53,13 @@ def succeed(job: MeasureJob) -> MeasureOutcome:
 
 def refuse(job: MeasureJob) -> MeasureOutcome:
     return _outcome(job, Refusal("phantom-not-found", "No calibration phantom lies in the scan.", {"searched_mm": 400}))
+
+
+def tell_priors(job: MeasureJob) -> MeasureOutcome:
+    outcome = _outcome(job)
+    seen = [path.read_text() for path in job.prior_reports]
+    outcome.result_json.write_text(json.dumps({"seen": seen, "incomplete": job.priors_incomplete}))
+    return replace(outcome, priors_left_out=("other-patient",))
 
 
 def crash(job: MeasureJob) -> MeasureOutcome:
@@ -95,7 +108,26 @@ def crash_at_three(job: MeasureJob) -> MeasureOutcome:
     return crash(job) if len(job.series.instances) == 3 else succeed(job)
 
 
+def by_description(job: MeasureJob) -> MeasureOutcome:
+    """Succeed, or crash as the series' description says, quoting the patient's name as libraries do."""
+    first = pydicom.dcmread(job.series.instances[0].path)
+    print(first.PatientName)
+    if "poison" in str(first.SeriesDescription):
+        raise ValueError(f"Invalid value: {first.PatientName}")
+    if "refused" in str(first.SeriesDescription):
+        return refuse(job)
+    return succeed(job)
+
+
 def lose_result(job: MeasureJob) -> MeasureOutcome:
     outcome = _outcome(job)
     outcome.result_json.unlink()
     return outcome
+
+
+def no_room_at_first(job: MeasureJob) -> MeasureOutcome:
+    marker = job.out_dir.parent / "tried"
+    if not marker.exists():
+        marker.touch()
+        raise OSError(errno.ENOSPC, "no space left on device")
+    return _outcome(job)

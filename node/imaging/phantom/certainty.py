@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from node.imaging.phantom.identify import Candidate
+from node.imaging.phantom.rows import RodRow
 
 _SURE_LENGTH_MM = 72.0
 """Two vertebrae and the disc between them; a row seen over less may be something else."""
@@ -51,6 +52,15 @@ def story(way: Candidate, others: list[Candidate]) -> str:
     if way.model.nominal < close.model.nominal and abs(_lead_hu(way, close)) < _CLEAR_HU:
         return f"{said}; {close.model.id} fits too, but holds catalogue values."
     return f"{said}; the next best, {close.model.id}, leaves {close.line.rms_residual_hu:.1f} HU."
+
+
+def beside(rows: list[RodRow]) -> str:
+    """Return what else lies in the scan that looks like a phantom, and is none of those configured."""
+    return "".join(
+        f" Another phantom lies in the scan and is not configured: {len(row.rods)} rods of "
+        f"{', '.join(f'{rod.hu:.0f}' for rod in row.rods)} HU."
+        for row in rows
+    )
 
 
 def _length_mm(way: Candidate) -> float:

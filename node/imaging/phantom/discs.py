@@ -42,6 +42,11 @@ class Discs:
     base_hu: Floats
     """Mean of the ring around it."""
 
+    @classmethod
+    def none(cls) -> Discs:
+        """An image in which there are none."""
+        return cls(np.zeros((0, 2)), np.zeros(0), np.zeros(0), np.zeros(0))
+
 
 def find_discs(
     image: NDArray[np.float32], pixel_mm: tuple[float, float], min_contrast_hu: float = MIN_CONTRAST_HU
@@ -63,7 +68,7 @@ def find_discs(
         likely = measured.good(min_contrast_hu, slack)
         centres, signs = _merged((centres + shift)[likely], signs[likely])
     if len(centres) == 0:
-        return Discs(np.zeros((0, 2)), np.zeros(0), np.zeros(0), np.zeros(0))
+        return Discs.none()
     rays = _rays(image, centres, pixel_mm)
     shift, radii = _circle(rays, signs)
     measured = _measured(rays, radii, signs)

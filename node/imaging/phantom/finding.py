@@ -50,7 +50,10 @@ def find(
             f"Phantom {chosen.model.id} was found, but not all of its rods can be read.", _seen(volume, rows)
         )
     others = [way for way in believed if way is not chosen]
-    return PhantomFit(chosen.model, readings, certainty.confidence(chosen, others), certainty.story(chosen, others))
+    said = certainty.story(chosen, others) + certainty.beside(
+        [r for r in rows if r is not chosen.row and is_phantom(r)]
+    )
+    return PhantomFit(chosen.model, readings, certainty.confidence(chosen, others), said)
 
 
 def _ambiguous(ways: list[Candidate], seen: dict[str, object]) -> PhantomAmbiguous:
@@ -59,7 +62,7 @@ def _ambiguous(ways: list[Candidate], seen: dict[str, object]) -> PhantomAmbiguo
     message = (
         f"{several} phantoms lie in the scan: {', '.join(names)}."
         if several > 1
-        else f"The rods fit several configured phantoms equally well: {', '.join(names)}."
+        else f"The rods fit several configured phantoms equally well: {', '.join(names)}. Configure the one in use."
     )
     return PhantomAmbiguous(message, {**seen, "candidates": names})
 

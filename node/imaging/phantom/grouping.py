@@ -123,6 +123,19 @@ def common_axes(group: list[Track]) -> tuple[RowAxes, tuple[float, float], NDArr
     return axes, (float(s.min()), float(s.max())), used
 
 
+def refined(axes: RowAxes, st_mm: Floats, contrast_hu: Floats) -> RowAxes:
+    """The axes through rods that were measured at (s, t) in the average along the row, shape (n, 2).
+
+    One disc of the thick images may be off by a few mm (a pad against it), and bend the row; the average is not. With
+    fewer than three strong rods the axes stay.
+    """
+    strong = np.abs(contrast_hu) >= STRONG_CONTRAST_HU
+    if strong.sum() < 3:
+        return axes
+    origins = axes.at(st_mm[strong, 0], st_mm[strong, 1], 0.0)
+    return _bent(_straight(origins, np.ones(len(origins)), axes.slope_yx), origins)
+
+
 def _straight(origins: Floats, weight: Floats, slope: Floats) -> RowAxes:
     middle = np.average(origins, axis=0, weights=weight)
     along = np.linalg.svd(origins - middle)[2][0]

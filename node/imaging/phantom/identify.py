@@ -28,6 +28,8 @@ _ANY_SLOPE = (0.92, 2.3)
 _GUESSED_NOISE_HU = 1.0
 _PITCH_TOLERANCE = 0.06
 _PUBLISHED_TOLERANCE = 0.15
+_MEASURED_MM = 1.0
+"""How well the diameter or the pitch of rods is measured in a coarse scan."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -117,7 +119,13 @@ def _ways(row: RodRow, model: PhantomModel, limits: CalibrationLimits, kvp: floa
 def _radius_fits(row: RodRow, model: PhantomModel) -> bool:
     if model.rod_diameter_mm is None:
         return True
-    return abs(2 * row.radius_mm - model.rod_diameter_mm) <= max(2.0, _PUBLISHED_TOLERANCE * model.rod_diameter_mm)
+    usual = max(2.0, _PUBLISHED_TOLERANCE * model.rod_diameter_mm)
+    return abs(2 * row.radius_mm - model.rod_diameter_mm) <= _tolerance_mm(model, usual)
+
+
+def _tolerance_mm(model: PhantomModel, usual_mm: float) -> float:
+    """How far a dimension may be off: as its file says, and what measuring it in a scan adds."""
+    return usual_mm if model.tolerance_mm is None else model.tolerance_mm + _MEASURED_MM
 
 
 def _positions(places: Floats, s_seen: Floats, count: int, model: PhantomModel) -> Floats | None:
@@ -126,9 +134,8 @@ def _positions(places: Floats, s_seen: Floats, count: int, model: PhantomModel) 
     With all rods seen their distances need not be equal; the places of others follow from an equal pitch.
     """
     step, origin = np.polyfit(places, s_seen, 1) if len(places) > 1 else (0.0, 0.0)
-    if (
-        model.rod_pitch_mm is not None
-        and abs(abs(float(step)) - model.rod_pitch_mm) > _PITCH_TOLERANCE * model.rod_pitch_mm
+    if model.rod_pitch_mm is not None and abs(abs(float(step)) - model.rod_pitch_mm) > _tolerance_mm(
+        model, _PITCH_TOLERANCE * model.rod_pitch_mm
     ):
         return None
     s: Floats = float(origin) + float(step) * np.arange(count, dtype=np.float64)

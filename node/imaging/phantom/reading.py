@@ -11,7 +11,9 @@ from scipy import ndimage
 
 from node.domain.phantom import RodModel, RodReading
 from node.domain.volume import OUTSIDE_FIELD_HU, Volume
+from node.imaging.phantom.agreement import contradictory
 from node.imaging.phantom.discs import Floats
+from node.imaging.phantom.rows import BEYOND_ENDS_MM
 from node.imaging.phantom.straight import RowAxes
 
 EDGE_MARGIN_MM = 2.5
@@ -23,7 +25,8 @@ MAX_REJECTED_PART = 0.12
 _VOXEL_LIMIT_SD = 4.5
 _SLICE_LIMIT_SD = 5.0
 _MIN_SLICE_LIMIT_HU = 3.0
-_TREND_HALF_WIDTH_MM = 30.0
+_TREND_HALF_WIDTH_MM = 60.0
+"""An artefact of up to this length does not carry the running median with it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,13 +43,16 @@ class Standard:
 def read_rods(
     volume: Volume, axes: RowAxes, standards: Sequence[Standard], z_range_mm: tuple[float, float]
 ) -> list[RodReading | None]:
-    """Read every standard of a row; a slice that artefacts spoil for half of them is used for none."""
+    """Read every standard of a row; a slice that artefacts spoil, for half of them or together, is used for none."""
     first = [_read(volume, axes, one, z_range_mm, frozenset()) for one in standards]
     used = [_slices(volume, reading) for reading in first]
     every = set().union(*used)
-    spoilt = frozenset(k for k in every if 2 * sum(k not in one for one in used) >= len(used))
+    spoilt = {k for k in every if 2 * sum(k not in one for one in used) >= len(used)}
+    read = [reading for reading in first if reading is not None]
+    if len(read) == len(first):
+        spoilt |= contradictory(read, [np.array(sorted(one)) for one in used], volume.spacing_mm[0])
     return [
-        _read(volume, axes, one, z_range_mm, spoilt) if spoilt & have else reading
+        _read(volume, axes, one, z_range_mm, frozenset(spoilt)) if spoilt & have else reading
         for one, have, reading in zip(standards, used, first, strict=True)
     ]
 
@@ -68,8 +74,8 @@ def _read(
     """
     rod, spots_st_mm, radius_mm = standard.rod, standard.spots_st_mm, standard.radius_mm
     dk = volume.spacing_mm[0]
-    first = max(0, int(np.floor(z_range_mm[0] / dk)) - int(np.ceil(14 / dk)))
-    last = min(volume.hu.shape[0] - 1, int(np.ceil(z_range_mm[1] / dk)) + int(np.ceil(14 / dk)))
+    first = max(0, int(np.floor(z_range_mm[0] / dk)) - int(np.ceil(BEYOND_ENDS_MM / dk)))
+    last = min(volume.hu.shape[0] - 1, int(np.ceil(z_range_mm[1] / dk)) + int(np.ceil(BEYOND_ENDS_MM / dk)))
     slices, values = [], []
     for k in sorted(set(range(first, last + 1)) - spoilt):
         pixels = np.concatenate([_disc(volume, k, axes.at(s, t, k * dk), radius_mm) for s, t in spots_st_mm])
@@ -78,7 +84,11 @@ def _read(
             values.append(pixels.astype(np.float64))
     if len(slices) < 3:
         return None
-    means, variances, counts, usable = _slice_statistics(values, dk)
+    heights = np.array(slices) * dk
+    seen = (heights > z_range_mm[0] - 0.6 * dk) & (heights < z_range_mm[1] + 0.6 * dk)
+    if not seen.any():
+        return None
+    means, variances, counts, usable = _slice_statistics(values, seen, dk)
     if usable.sum() < 3:
         return None
     kept = np.flatnonzero(usable)
@@ -128,12 +138,17 @@ def _disc(volume: Volume, k: int, centre_yx_mm: Floats, radius_mm: float) -> NDA
     return pixels
 
 
-def _slice_statistics(values: list[Floats], dk: float) -> tuple[Floats, Floats, Floats, NDArray[np.bool_]]:
-    """Return mean, variance and number of the voxels kept in each slice, and which slices are usable."""
+def _slice_statistics(
+    values: list[Floats], seen: NDArray[np.bool_], dk: float
+) -> tuple[Floats, Floats, Floats, NDArray[np.bool_]]:
+    """Return mean, variance and number of the voxels kept in each slice, and which slices are usable.
+
+    ``seen``: slices along which the row was seen; they say what the standard is like.
+    """
     medians = np.array([np.median(v) for v in values])
-    spread = 1.4826 * float(np.median([np.median(np.abs(v - m)) for v, m in zip(values, medians, strict=True)]))
-    spread = max(spread, 1.0)
-    trend = _trend(medians, dk)
+    spreads = np.array([np.median(np.abs(v - m)) for v, m in zip(values, medians, strict=True)])
+    spread = max(1.4826 * float(np.median(spreads[seen])), 1.0)
+    trend = _trend(medians, seen, dk)
     kept = [v[np.abs(v - t) <= _VOXEL_LIMIT_SD * spread] for v, t in zip(values, trend, strict=True)]
     counts = np.array([len(v) for v in kept], dtype=np.float64)
     sizes = np.array([len(v) for v in values], dtype=np.float64)
@@ -141,17 +156,18 @@ def _slice_statistics(values: list[Floats], dk: float) -> tuple[Floats, Floats, 
     variances = np.array([v.var() if len(v) else np.nan for v in kept])
     usable = (counts >= 4) & (1 - counts / sizes <= MAX_REJECTED_PART)
     if usable.any():
-        off = means - _trend(np.where(usable, means, np.nanmedian(means[usable])), dk)
-        scale = 1.4826 * float(np.median(np.abs(off[usable])))
+        own = usable & seen if (usable & seen).any() else usable
+        off = means - _trend(np.where(usable, means, np.median(means[own])), own, dk)
+        scale = 1.4826 * float(np.median(np.abs(off[own])))
         usable &= np.abs(off) <= max(_SLICE_LIMIT_SD * scale, _MIN_SLICE_LIMIT_HU)
     return means, variances, counts, usable
 
 
-def _trend(levels: Floats, dk: float) -> Floats:
+def _trend(levels: Floats, seen: NDArray[np.bool_], dk: float) -> Floats:
     """Running median along the rod: slow changes stay, ends and artefacts do not matter."""
     half = max(2, round(_TREND_HALF_WIDTH_MM / dk))
     width = min(2 * half + 1, 2 * (len(levels) // 2) - 1 if len(levels) > 3 else 3)
-    overall = float(np.median(levels))
+    overall = float(np.median(levels[seen]))
     near = np.abs(levels - overall) <= 40.0 + 0.1 * abs(overall)
     trend: Floats = ndimage.median_filter(np.where(near, levels, overall), size=width, mode="nearest")
     return trend

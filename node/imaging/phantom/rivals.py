@@ -22,7 +22,7 @@ def believable(ways: list[Candidate]) -> list[Candidate]:
 def leading(ways: list[Candidate]) -> list[Candidate]:
     """Return the candidate that fits best, first, with all that cannot be told from it; empty when there is none.
 
-    Of one make, a certificate that fits as well goes before catalogue values; of files with the same densities the
+    Of one make, a certificate that fits as well goes before catalogue values; of files that describe one phantom the
     first is taken. Every candidate for another row of rods is a rival: two phantoms lie in the scan.
     """
     left = [way for way in ways if not any(_yields(way, other, ways) for other in ways if other is not way)]
@@ -43,7 +43,7 @@ def _yields(way: Candidate, other: Candidate, ways: list[Candidate]) -> bool:
         return False
     if way.model.nominal != other.model.nominal:
         return way.model.nominal and same_make(way.model, other.model)
-    return same_densities(way.model, other.model) and ways.index(other) < ways.index(way)
+    return is_one_phantom(way.model, other.model) and ways.index(other) < ways.index(way)
 
 
 def same_make(one: PhantomModel, other: PhantomModel) -> bool:
@@ -51,6 +51,16 @@ def same_make(one: PhantomModel, other: PhantomModel) -> bool:
     if one.material != other.material or len(one.rods) != len(other.rods):
         return False
     return _name(one) == _name(other) or _apart_mg_cm3(one, other) <= SAME_MAKE_MG_CM3
+
+
+def is_one_phantom(one: PhantomModel, other: PhantomModel) -> bool:
+    """Whether two files with the same densities are one entry of a catalogue, or two names of one phantom.
+
+    Certificates of two phantoms are not, however alike: a report names the phantom that was used.
+    """
+    if not same_densities(one, other):
+        return False
+    return (one.nominal and other.nominal) or (_name(one) == _name(other) and one.serial == other.serial)
 
 
 def same_densities(one: PhantomModel, other: PhantomModel) -> bool:

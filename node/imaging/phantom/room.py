@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from node.imaging.phantom.discs import Floats
-from node.imaging.phantom.rows import RodRow
+from node.imaging.phantom.rows import BEYOND_ENDS_MM, RodRow
 
 MIN_CONTRAST_HU = 30.0
 """A row is called a phantom, configured or not, only when a rod differs this much from its slab."""
@@ -31,7 +31,7 @@ def occupied(row: RodRow, zyx_mm: tuple[Floats, Floats, Floats], towards_yx_mm: 
     """
     z, y, x = zyx_mm
     taken = np.zeros((len(z), len(y), len(x)), dtype=bool)
-    along = slice(*np.searchsorted(z, [row.z_range_mm[0] - 14, row.z_range_mm[1] + 14]))
+    along = slice(*np.searchsorted(z, [row.z_range_mm[0] - BEYOND_ENDS_MM, row.z_range_mm[1] + BEYOND_ENDS_MM]))
     points = np.stack(np.meshgrid(y, x, indexing="ij"), axis=-1)
     s, t = row.axes.of(points[None], z[along][:, None, None])
     low, high = row.slab.s_mm

@@ -6,41 +6,31 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import theilslopes
 
 from node.domain.volume import Volume
 from node.imaging.phantom import lone
-from node.imaging.phantom.discs import Discs, Floats, find_discs
+from node.imaging.phantom.discs import Discs, find_discs
 from node.imaging.phantom.grouping import (
     MAX_GAP_MM,
-    MIN_PITCH_MM,
-    STRONG_CONTRAST_HU,
     arcs_through,
     common_axes,
+    refined,
     side_by_side,
 )
+from node.imaging.phantom.rods import SeenRod, rods_in, steadied
 from node.imaging.phantom.slab import Slab, evenness, find_slab
-from node.imaging.phantom.straight import Patch, RowAxes, ThickImages, straighten
+from node.imaging.phantom.straight import THIN_IMAGES_MM, Patch, RowAxes, ThickImages, straighten
 from node.imaging.phantom.tracks import Track, link
 
-FAINT_CONTRAST_HU = 3.0
-"""Once a row is known, rods this faint are seen in the average along it."""
-CENTRED_CONTRAST_HU = 15.0
-"""Fainter rods have no centroid to speak of."""
-MAX_OFF_LINE_MM = 0.8
+MAX_OFF_AXES_MM = 0.4
+"""By which the axes of a group may miss its rods before they are drawn anew."""
+ENDS_MM = 96.0
+"""Four thick images: a phantom that reaches farther into the scan shows in three of them."""
 MAX_ATTEMPTS = 8
+BEYOND_ENDS_MM = 30.0
+"""How far a phantom may reach beyond the last image that clearly shows it."""
 _OVERHANG_MM = 150.0
 _HALF_HEIGHT_MM = 45.0
-
-
-@dataclass(frozen=True, slots=True)
-class SeenRod:
-    """A rod in the cross-section of its row."""
-
-    s_mm: float
-    t_mm: float
-    radius_mm: float
-    hu: float
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -68,11 +58,44 @@ class RodRow:
 
 
 def find_rows(volume: Volume) -> tuple[RodRow, ...]:
-    """Return every row of two or more parallel rods in a common slab, the one with most rods first."""
+    """Return every row of two or more parallel rods in a common slab, the one with most rods first.
+
+    A single rod in a slab counts too, where nothing else lies in it. Where nothing is seen at all, thinner images of
+    the scan's ends are looked at: a phantom may reach only a little way into it.
+    """
     images = ThickImages.of(volume)
-    discs = [_placed(find_discs(plane.astype(np.float32), images.pixel_mm), images) for plane in images.hu]
-    tracks = link(discs, images.z_mm)
-    return tuple(sorted(_rows(tracks, images), key=lambda row: -len(row.rods)))
+    tracks = _tracks(images)
+    rows = _rows(tracks, images)
+    rows += _lone_rows([track for track in tracks if not any(_holds(row, track) for row in rows)], images)
+    for thickness in THIN_IMAGES_MM:
+        thin = ThickImages.of(volume, thickness)
+        if rows or len(thin.hu) <= len(images.hu):
+            break
+        rows = [row for row in _rows(_tracks(thin, ENDS_MM), thin) if _reaches_in(row, thin)]
+    return tuple(sorted(rows, key=lambda row: -len(row.rods)))
+
+
+def _reaches_in(row: RodRow, images: ThickImages) -> bool:
+    """Whether a row begins or ends with the scan, and is too short for the thick images."""
+    first, last = row.z_range_mm
+    return (first == 0.0 or last == images.end_mm) and last - first <= ENDS_MM
+
+
+def _holds(row: RodRow, track: Track) -> bool:
+    """Whether a rod lies in a row's slab."""
+    z = sum(track.z_range_mm) / 2
+    s, t = row.axes.of(track.at(z)[None], z)
+    return bool(row.slab.s_mm[0] < s[0] < row.slab.s_mm[1] and row.slab.t_mm[0] < t[0] < row.slab.t_mm[1])
+
+
+def _tracks(images: ThickImages, ends_mm: float = np.inf) -> list[Track]:
+    """Straight rods in the images; with ``ends_mm`` in those that lie so near the first or the last slice."""
+    near = np.minimum(images.z_mm, images.end_mm - images.z_mm) <= ends_mm
+    discs = [
+        _placed(find_discs(plane.astype(np.float32), images.pixel_mm), images) if wanted else Discs.none()
+        for plane, wanted in zip(images.hu, near, strict=True)
+    ]
+    return link(discs, images.z_mm)
 
 
 def _rows(tracks: list[Track], images: ThickImages) -> list[RodRow]:
@@ -91,7 +114,11 @@ def _rows(tracks: list[Track], images: ThickImages) -> list[RodRow]:
         if row is not None:
             rows.append(row)
             free = [t for t in free if not any(t is m for m in best)]
-    return rows or [row for track in lone.likely(tracks, images) if (row := _lone_row(track, images))][:1]
+    return rows
+
+
+def _lone_rows(tracks: list[Track], images: ThickImages) -> list[RodRow]:
+    return [row for track in lone.likely(tracks, images) if (row := _lone_row(track, images))][:1]
 
 
 def _lone_row(track: Track, images: ThickImages) -> RodRow | None:
@@ -153,21 +180,40 @@ def _best_arc(
 def _row_on(
     axes: RowAxes, reach: tuple[float, float], used: NDArray[np.int64], group: list[Track], images: ThickImages
 ) -> RodRow | None:
-    patch = straighten(
-        images, axes, used, (reach[0] - _OVERHANG_MM, reach[1] + _OVERHANG_MM), (-_HALF_HEIGHT_MM, _HALF_HEIGHT_MM)
-    )
     radius = float(np.average([t.radius_mm for t in group], weights=[len(t.images) for t in group]))
-    rods = _rods(patch, radius, group, axes)
+    patch = _patch(axes, reach, used, images)
+    rods = rods_in(patch, radius, group, axes)
+    better = _refined(axes, rods, group)
+    if better is not axes:
+        s = [float(better.of(axes.at(end, 0.0, 0.0)[None], 0.0)[0][0]) for end in reach]
+        axes, patch = better, _patch(better, (min(s), max(s)), used, images)
+        rods = rods_in(patch, radius, group, axes)
     if len(rods) < 2:
         return None
     slab = find_slab(patch, [(rod.s_mm, rod.radius_mm) for rod in rods])
     if slab is None:
         return None
-    rods = _steadied(tuple(rod for rod in rods if slab.s_mm[0] < rod.s_mm < slab.s_mm[1]), slab.base_hu)
+    rods = steadied(tuple(rod for rod in rods if slab.s_mm[0] < rod.s_mm < slab.s_mm[1]), slab.base_hu)
     if len(rods) < 2:
         return None
     present = _present(images, axes, patch, slab, used)
     return RodRow(axes, rods, radius, slab.base_hu, slab, _z_range(images, present), patch)
+
+
+def _patch(axes: RowAxes, reach: tuple[float, float], used: NDArray[np.int64], images: ThickImages) -> Patch:
+    along = (reach[0] - _OVERHANG_MM, reach[1] + _OVERHANG_MM)
+    return straighten(images, axes, used, along, (-_HALF_HEIGHT_MM, _HALF_HEIGHT_MM))
+
+
+def _refined(axes: RowAxes, rods: tuple[SeenRod, ...], group: list[Track]) -> RowAxes:
+    """The axes through the rods as measured in the average, where those of the group miss them."""
+    base = float(np.median([track.base_hu for track in group]))
+    st = np.array([(rod.s_mm, rod.t_mm) for rod in rods]).reshape(-1, 2)
+    better = refined(axes, st, np.array([rod.hu - base for rod in rods]))
+    if better is axes:
+        return axes
+    off = better.of(axes.at(st[:, 0], np.zeros(len(st)), 0.0), 0.0)[1]
+    return better if float(np.abs(off).max()) > MAX_OFF_AXES_MM else axes
 
 
 def _z_range(images: ThickImages, present: NDArray[np.int64]) -> tuple[float, float]:
@@ -177,71 +223,6 @@ def _z_range(images: ThickImages, present: NDArray[np.int64]) -> tuple[float, fl
         0.0 if first == 0 else float(images.z_mm[first]),
         images.end_mm if last == len(images.z_mm) - 1 else float(images.z_mm[last]),
     )
-
-
-def _rods(patch: Patch, radius: float, group: list[Track], axes: RowAxes) -> tuple[SeenRod, ...]:
-    """Find the rods again in the average along the row: faint ones too."""
-    pixel = float(patch.s_mm[1] - patch.s_mm[0])
-    shown = np.nan_to_num(patch.hu, nan=-1000.0).astype(np.float32)
-    discs = find_discs(shown, (pixel, pixel), FAINT_CONTRAST_HU)
-    t = discs.centres_yx_mm[:, 0] + patch.t_mm[0]
-    s = discs.centres_yx_mm[:, 1] + patch.s_mm[0]
-    base = float(np.median([track.base_hu for track in group]))
-    found: list[SeenRod] = []
-    order = np.argsort(-np.abs(discs.hu - discs.base_hu))
-    for index in order:
-        contrast = abs(float(discs.hu[index] - discs.base_hu[index]))
-        if (
-            abs(t[index]) < 3.0
-            and abs(discs.radii_mm[index] - radius) < 2.5
-            and abs(discs.base_hu[index] - base) < 25.0 + 0.08 * contrast
-            and all(abs(s[index] - rod.s_mm) >= MIN_PITCH_MM for rod in found)
-        ):
-            place, size = (float(s[index]), float(t[index])), float(discs.radii_mm[index])
-            if contrast >= CENTRED_CONTRAST_HU:
-                place = patch.centred(*place, size, float(discs.hu[index]), float(discs.base_hu[index]))
-            hu = float(np.nanmean(patch.disc(*place, 0.6 * size)))
-            found.append(SeenRod(*place, size, hu))
-    for track in group:
-        at, off = axes.of(track.at(sum(track.z_range_mm) / 2), sum(track.z_range_mm) / 2)
-        if all(abs(float(at) - rod.s_mm) >= MIN_PITCH_MM for rod in found):
-            found.append(SeenRod(float(at), float(off), track.radius_mm, track.hu))
-    return tuple(sorted(found, key=lambda rod: rod.s_mm))
-
-
-def _steadied(rods: tuple[SeenRod, ...], base_hu: float) -> tuple[SeenRod, ...]:
-    """Move rods whose centres are uncertain to where the others say that they must be.
-
-    The rods are collinear: one that is not has a bubble or is faint. Where all lie at whole multiples of one
-    pitch, a faint one does too.
-    """
-    contrast = np.array([abs(rod.hu - base_hu) for rod in rods])
-    strong = contrast >= max(STRONG_CONTRAST_HU, 0.1 * float(contrast.max()))
-    if strong.sum() < 2:
-        return rods
-    s = np.array([rod.s_mm for rod in rods])
-    t = np.array([rod.t_mm for rod in rods])
-    slope, offset = theilslopes(t[strong], s[strong])[:2]
-    expected = _regular_places(s, strong)
-    moved = []
-    for index, rod in enumerate(rods):
-        at = rod.s_mm if strong[index] or expected is None else float(expected[index])
-        line = float(offset + slope * at)
-        certain = strong[index] and abs(rod.t_mm - line) < MAX_OFF_LINE_MM
-        moved.append(SeenRod(at, rod.t_mm if certain else line, rod.radius_mm, rod.hu))
-    return tuple(moved)
-
-
-def _regular_places(s: Floats, strong: NDArray[np.bool_]) -> Floats | None:
-    """Places at whole multiples of one pitch given by the strong rods, if all rods lie near such places."""
-    smallest = float(np.diff(s[strong]).min())
-    for part in (1, 2, 3):
-        place = np.rint((s - s[strong][0]) / (smallest / part))
-        expected: Floats = np.polyval(np.polyfit(place[strong], s[strong], 1), place)
-        off = np.abs(expected - s)
-        if off[strong].max() < 1.5 and off.max() < max(5.0, 0.1 * smallest / part) and len(set(place)) == len(place):
-            return expected
-    return None
 
 
 def _present(

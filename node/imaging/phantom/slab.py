@@ -86,25 +86,33 @@ def _clear_of(s_mm: Floats, rods: Sequence[tuple[float, float]], margin: float) 
 
 
 def _base_between(patch: Patch, rods: Sequence[tuple[float, float]]) -> float | None:
-    """HU between the rods (beside a single one), or ``None`` when that is not mostly one material.
+    """HU between the rods (on the evener side of a single one), or ``None`` when that is not mostly one material.
 
     A faint rod may lie there too.
     """
     low, high = min(s for s, _ in rods), max(s for s, _ in rods)
     radius = float(np.median([r for _, r in rods]))
     if len(rods) == 1:
-        low, high = low - 2 * radius, high + 2 * radius
+        reach = 3 * radius
+        even, base = max(_one_material(patch, rods, low - reach, low), _one_material(patch, rods, high, high + reach))
+    else:
+        even, base = _one_material(patch, rods, low, high)
+    return base if even > (0.8 if len(rods) <= 2 else 0.6) else None
+
+
+def _one_material(patch: Patch, rods: Sequence[tuple[float, float]], low: float, high: float) -> tuple[float, float]:
+    """Which part of the patch from ``low`` to ``high`` along the row is of one material, and its HU."""
+    radius = float(np.median([r for _, r in rods]))
     columns = (patch.s_mm > low) & (patch.s_mm < high) & _clear_of(patch.s_mm, rods, 1.8)
     pixels = patch.hu[np.abs(patch.t_mm) <= 0.6 * radius][:, columns]
     pixels = pixels[np.isfinite(pixels)]
     if pixels.size < 8:
-        return None
+        return 0.0, 0.0
     ordered = np.sort(pixels)
     half = len(ordered) // 2
     start = int(np.argmin(ordered[half:] - ordered[: len(ordered) - half]))
     base = float(ordered[start : start + half].mean())
-    even = float(np.mean(np.abs(pixels - base) < BASE_TOLERANCE_HU))
-    return base if even > (0.8 if len(rods) <= 2 else 0.6) else None
+    return float(np.mean(np.abs(pixels - base) < BASE_TOLERANCE_HU)), base
 
 
 def _ends_along(

@@ -14,6 +14,8 @@ from node.imaging.phantom.discs import Floats
 
 IMAGE_THICKNESS_MM = 24.0
 """Slices are averaged to this before rods are looked for: 60 HU of noise become a few."""
+THIN_IMAGES_MM = (10.0, 6.0)
+"""In a second and a third look, for a phantom that reaches only a little way into the scan."""
 IMAGE_PIXEL_MM = 1.6
 PATCH_PIXEL_MM = 1.0
 NOT_SEEN = -30000
@@ -35,11 +37,11 @@ class ThickImages:
     """Last slice of the scan; the images may leave out a few slices at its end."""
 
     @classmethod
-    def of(cls, volume: Volume) -> ThickImages:
-        """Average ``volume``; a short scan still gives about eight images."""
+    def of(cls, volume: Volume, thickness_mm: float = IMAGE_THICKNESS_MM) -> ThickImages:
+        """Average ``volume`` to images of ``thickness_mm``; a short scan still gives about eight."""
         dk, dj, di = volume.spacing_mm
         length = volume.hu.shape[0] * dk
-        wanted = (min(IMAGE_THICKNESS_MM, length / 8), IMAGE_PIXEL_MM, IMAGE_PIXEL_MM)
+        wanted = (min(thickness_mm, length / 8), IMAGE_PIXEL_MM, IMAGE_PIXEL_MM)
         blocks = block_mean(volume, wanted)
         fk, fj, fi = block_factors(volume, wanted)
         hu = np.where(in_field(blocks.hu), blocks.hu, np.int16(NOT_SEEN))

@@ -115,6 +115,8 @@ def shifted(stack: NDArray[Cell], dj: int, di: int) -> NDArray[Cell]:
     """``stack[k, j + dj, i + di]``, zero where that lies outside."""
     moved = np.zeros_like(stack)
     nj, ni = stack.shape[1:]
+    if abs(dj) >= nj or abs(di) >= ni:
+        return moved
     moved[:, max(0, -dj) : nj - max(0, dj), max(0, -di) : ni - max(0, di)] = stack[
         :, max(0, dj) : nj - max(0, -dj), max(0, di) : ni - max(0, -di)
     ]

@@ -11,7 +11,8 @@ from scipy.ndimage import gaussian_filter, map_coordinates
 from node.domain.volume import Volume
 from node.imaging.spine.bodyframe import Pose, clipped, sample
 from node.imaging.spine.endplate_planes import Plane
-from node.imaging.spine.shell import aligned, face_shifts, pooled
+from node.imaging.spine.shell import aligned
+from node.imaging.spine.sliced import Sliced, face_shifts
 from node.imaging.spine.surfaces import least_cost_surface, outward_fall, passed_edges
 
 Floats = NDArray[np.float64]
@@ -102,7 +103,7 @@ def find_endplates(
             limit = _disc_middle(plate, offsets[n], evidence[n], plates[other], offsets[other], evidence[other])
             costs[n] = costs[n] + np.clip(OFFSETS_MM - limit[..., None], 0.0, 4.0)
     offsets = [gaussian_filter(offset, 0.7) for offset in _surfaces(costs)]
-    shifts = _outer_faces(profiles, offsets, [plate.weight for plate in plates], spread)
+    shifts = _outer_faces(volume, plates, profiles, offsets)
     found = [
         plate.at_offset(offset + shift, _evidence_at(merit, offset))
         for plate, offset, shift, merit in zip(plates, offsets, shifts, merits, strict=True)
@@ -166,13 +167,25 @@ def _disc_middle(
     return np.asarray(offset + gap * evidence / (evidence + seen) - 0.5)
 
 
-def _outer_faces(profiles: list[Floats32], offsets: list[Floats], weights: list[Floats], spread: float) -> list[Floats]:
+def _outer_faces(volume: Volume, plates: list[_Plate], profiles: list[Floats32], offsets: list[Floats]) -> list[Floats]:
     """Shift from the steepest fall to the outer face of the endplate, smooth over the footprint."""
-    stacks = [
-        pooled(aligned(profile, OFFSETS_MM, offset), weight, 2.0 * spread)
-        for profile, offset, weight in zip(profiles, offsets, weights, strict=True)
-    ]
-    return [gaussian_filter(shift, 1.5 * spread) for shift in face_shifts(stacks, weights)]
+    return face_shifts(
+        [
+            _sliced(volume, plate.at_offset(offset), plate, aligned(profile, OFFSETS_MM, offset))
+            for plate, profile, offset in zip(plates, profiles, offsets, strict=True)
+        ]
+    )
+
+
+def _sliced(volume: Volume, surface: HeightMap, plate: _Plate, hu: Floats32) -> Sliced:
+    """Profiles aligned on a surface, with how they cross the slices."""
+    x, y = np.meshgrid(surface.x, surface.y, indexing="ij")
+    direction = plate.outward * plate.pose.axes[2]
+    place = plate.pose.to_lps(np.stack([x, y, surface.z], axis=-1))
+    slices = volume.index_kji(place)[..., 0]
+    ahead = volume.index_kji(place[0, 0] + direction)[0] - slices[0, 0]
+    across = float(volume.affine_lps_mm[:3, 0] @ direction)
+    return Sliced(hu, slices - np.floor(slices), float(ahead), across, plate.weight)
 
 
 def _profiles(volume: Volume, plate: _Plate) -> Floats32:

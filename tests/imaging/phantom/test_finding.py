@@ -19,7 +19,9 @@ MINDWAYS = MODELS["mindways-model3-4541a"]
 BMAS = MODELS["bmas200-nominal"]
 NOMINAL = MODELS["ia-qct3d-plus-nominal"]
 CERTIFIED = MODELS["ia-qct3d-plus-g2730"]
-ON_SITE = tuple(model for model in MODELS.values() if model is not CERTIFIED and model.kind == "patient")
+SAME = MODELS["mindways-model3-4560"]
+"""Has the densities of 4541A."""
+ON_SITE = tuple(model for model in MODELS.values() if model not in (CERTIFIED, SAME) and model.kind == "patient")
 SCANNER = Scanner(matrix=200, pixel_mm=2.0, spacing_mm=3.0, slices=48, noise_hu=10.0)
 
 
@@ -120,10 +122,15 @@ def test_a_certificate_goes_before_catalogue_values_of_its_make() -> None:
     assert "catalogue values" in found.evidence
 
 
-def test_files_with_the_same_densities_are_one_phantom() -> None:
+def test_catalogue_files_with_the_same_densities_are_one_phantom() -> None:
     found = find(build(recipe(BMAS)), (replace(BMAS, id="first"), replace(BMAS, id="second", model="another name")))
 
     assert found.phantom.id == "first"
+
+
+def test_two_phantoms_with_the_same_certified_densities_are_refused() -> None:
+    with pytest.raises(PhantomAmbiguous, match="equally well"):
+        find(build(recipe(BMAS)), (certified(BMAS), replace(certified(BMAS), id="other", serial="18")))
 
 
 def test_two_certificates_of_one_make_are_refused() -> None:
@@ -203,3 +210,36 @@ def test_a_qa_insert_is_not_a_phantom() -> None:
 
     with pytest.raises(PhantomNotFound):
         find(build(recipe(insert, slab=slab)))
+
+
+OSTEO = MODELS["siemens-osteo-nominal"]
+
+
+def test_a_rod_alone_at_the_end_of_its_slab_is_found_with_its_partner() -> None:
+    """The water-equivalent rod does not show against the slab."""
+    slab = Slab(radius=8.0, pitch=70.0, margin=15.0, thickness=27.0, base_hu=1.0)
+    scene = build(recipe(OSTEO, slab=slab, pose=Pose(prone=True, gap=2.0)))
+    found = find(scene, position="HFP")
+
+    assert found.phantom.id == OSTEO.id
+    assert_rods(scene, found)
+
+
+@pytest.mark.parametrize("model", [BMAS, OSTEO], ids=["rods", "one rod shows"])
+def test_of_two_phantoms_on_the_couch_the_configured_one_is_used_and_the_other_named(model: PhantomModel) -> None:
+    slab = Slab(base_hu=30.0 if model is BMAS else 1.0, thickness=27.0, radius=8.0)
+    below = (MINDWAYS, Slab(pitch=34.0, radius=8.0, thickness=27.0))
+    scene = build(recipe(model, slab=slab, below=below, body_half_mm=(80.0, 140.0), centre_mm=(-50.0, 0.0)))
+    found = find(scene, (model, NOMINAL))
+
+    assert found.phantom.id == model.id
+    assert_rods(scene, found)
+    assert "not configured: 5 rods" in found.evidence
+
+
+def test_a_phantom_that_reaches_four_centimetres_into_the_scan_is_found() -> None:
+    scene = build(recipe(BMAS, pose=Pose(z_from=32.0), slab=Slab(base_hu=30.0)))
+    found = find(scene)
+
+    assert found.phantom.id == BMAS.id
+    assert_rods(scene, found, hu_limit=2.0)

@@ -1,0 +1,95 @@
+"""Rods in the average along their row: where they are seen, and where they must lie."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.stats import theilslopes
+
+from node.imaging.phantom.discs import Floats, find_discs
+from node.imaging.phantom.grouping import MIN_PITCH_MM, STRONG_CONTRAST_HU
+from node.imaging.phantom.straight import Patch, RowAxes
+from node.imaging.phantom.tracks import Track
+
+FAINT_CONTRAST_HU = 3.0
+"""Once a row is known, rods this faint are seen in the average along it."""
+CENTRED_CONTRAST_HU = 15.0
+"""Fainter rods have no centroid to speak of."""
+MAX_OFF_LINE_MM = 0.8
+
+
+@dataclass(frozen=True, slots=True)
+class SeenRod:
+    """A rod in the cross-section of its row."""
+
+    s_mm: float
+    t_mm: float
+    radius_mm: float
+    hu: float
+
+
+def rods_in(patch: Patch, radius: float, group: list[Track], axes: RowAxes) -> tuple[SeenRod, ...]:
+    """Find the rods again in the average along the row: faint ones too."""
+    pixel = float(patch.s_mm[1] - patch.s_mm[0])
+    shown = np.nan_to_num(patch.hu, nan=-1000.0).astype(np.float32)
+    discs = find_discs(shown, (pixel, pixel), FAINT_CONTRAST_HU)
+    t = discs.centres_yx_mm[:, 0] + patch.t_mm[0]
+    s = discs.centres_yx_mm[:, 1] + patch.s_mm[0]
+    base = float(np.median([track.base_hu for track in group]))
+    found: list[SeenRod] = []
+    order = np.argsort(-np.abs(discs.hu - discs.base_hu))
+    for index in order:
+        contrast = abs(float(discs.hu[index] - discs.base_hu[index]))
+        if (
+            abs(t[index]) < 3.0
+            and abs(discs.radii_mm[index] - radius) < 2.5
+            and abs(discs.base_hu[index] - base) < 25.0 + 0.08 * contrast
+            and all(abs(s[index] - rod.s_mm) >= MIN_PITCH_MM for rod in found)
+        ):
+            place, size = (float(s[index]), float(t[index])), float(discs.radii_mm[index])
+            if contrast >= CENTRED_CONTRAST_HU:
+                place = patch.centred(*place, size, float(discs.hu[index]), float(discs.base_hu[index]))
+            hu = float(np.nanmean(patch.disc(*place, 0.6 * size)))
+            found.append(SeenRod(*place, size, hu))
+    for track in group:
+        at, off = axes.of(track.at(sum(track.z_range_mm) / 2), sum(track.z_range_mm) / 2)
+        if all(abs(float(at) - rod.s_mm) >= MIN_PITCH_MM for rod in found):
+            found.append(SeenRod(float(at), float(off), track.radius_mm, track.hu))
+    return tuple(sorted(found, key=lambda rod: rod.s_mm))
+
+
+def steadied(rods: tuple[SeenRod, ...], base_hu: float) -> tuple[SeenRod, ...]:
+    """Move rods whose centres are uncertain to where the others say that they must be.
+
+    The rods are collinear: one that is not has a bubble or is faint. Where all lie at whole multiples of one
+    pitch, a faint one does too.
+    """
+    contrast = np.array([abs(rod.hu - base_hu) for rod in rods])
+    strong = contrast >= max(STRONG_CONTRAST_HU, 0.1 * float(contrast.max()))
+    if strong.sum() < 2:
+        return rods
+    s = np.array([rod.s_mm for rod in rods])
+    t = np.array([rod.t_mm for rod in rods])
+    slope, offset = theilslopes(t[strong], s[strong])[:2]
+    expected = _regular_places(s, strong)
+    moved = []
+    for index, rod in enumerate(rods):
+        at = rod.s_mm if strong[index] or expected is None else float(expected[index])
+        line = float(offset + slope * at)
+        certain = strong[index] and abs(rod.t_mm - line) < MAX_OFF_LINE_MM
+        moved.append(SeenRod(at, rod.t_mm if certain else line, rod.radius_mm, rod.hu))
+    return tuple(moved)
+
+
+def _regular_places(s: Floats, strong: NDArray[np.bool_]) -> Floats | None:
+    """Places at whole multiples of one pitch given by the strong rods, if all rods lie near such places."""
+    smallest = float(np.diff(s[strong]).min())
+    for part in (1, 2, 3):
+        place = np.rint((s - s[strong][0]) / (smallest / part))
+        expected: Floats = np.polyval(np.polyfit(place[strong], s[strong], 1), place)
+        off = np.abs(expected - s)
+        if off[strong].max() < 1.5 and off.max() < max(5.0, 0.1 * smallest / part) and len(set(place)) == len(place):
+            return expected
+    return None
