@@ -11,6 +11,7 @@ import logging
 import sys
 import threading
 import traceback
+import warnings
 from collections.abc import Iterator, MutableMapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -103,9 +104,10 @@ def _thread_ended(ended: threading.ExceptHookArgs) -> None:
 
 
 def _capture_warnings() -> None:
+    """Those of pydicom are about what was sent: Python would remember the text of each for ever."""
+    warnings.filterwarnings("ignore", module=r"pydicom\b")
     logging.captureWarnings(True)
-    warnings = logging.getLogger("py.warnings")
-    warnings.filters[:] = [_NoWarningText()]
+    logging.getLogger("py.warnings").filters[:] = [_NoWarningText()]
 
 
 def get(name: str) -> structlog.stdlib.BoundLogger:

@@ -8,6 +8,7 @@ import warnings
 from collections.abc import Iterator
 
 import pytest
+from pydicom import charset
 
 from node import log
 
@@ -94,3 +95,9 @@ def test_an_exception_that_ends_a_thread_loses_its_text(stream: io.StringIO) -> 
     thread.join()
     assert "thread-ended" in stream.getvalue()
     assert "GEHEIM" not in stream.getvalue()
+
+
+def test_what_pydicom_warns_of_is_not_remembered(stream: io.StringIO) -> None:
+    for number in range(5):
+        charset.convert_encodings([f"ISO_IR GEHEIM {number}"])
+    assert not [key for key in getattr(charset, "__warningregistry__", {}) if "GEHEIM" in str(key)]

@@ -42,7 +42,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix="vbmd-receive-") as temporary, ExitStack() as stack:
         folder = Path(temporary)
         servers = {
-            name: stack.enter_context(start(folder / name.replace(" ", "-")))
+            name: stack.enter_context(start(folder / name))
             for name, start in _SERVERS.items()
             if arguments.only is None or name in arguments.only
         }
@@ -134,8 +134,15 @@ def _process(command: list[str], port: int, folder: Path) -> Iterator[None]:
             _wait_until_up(port)
             yield
         finally:
+            _PEAK_MB[folder.name] = _peak_mb(process.pid)
             process.terminate()
             process.wait(timeout=30)
+
+
+def _peak_mb(pid: int) -> float:
+    """Largest resident memory so far of a process (Linux)."""
+    status = Path(f"/proc/{pid}/status").read_text().split()
+    return int(status[status.index("VmHWM:") + 1]) * 1024 / 1e6
 
 
 def _wait_until_up(port: int) -> None:
@@ -159,11 +166,13 @@ def _free_port() -> int:
 
 def _report(rates: dict[tuple[str, str], list[float]], slices: int, rounds: int, associations: int) -> None:
     print(f"{slices} slices of {_SIZE}², {associations} association(s), median of {rounds} rounds, objects per second")
-    print(f"{'server':<42}" + "".join(f"{client:>18}" for client in _CLIENTS))
+    print(f"{'server':<42}" + "".join(f"{client:>18}" for client in _CLIENTS) + f"{'peak MB':>12}")
     for name in dict.fromkeys(name for name, _ in rates):
-        print(f"{name:<42}" + "".join(f"{statistics.median(rates[name, client]):>18.0f}" for client in _CLIENTS))
+        medians = "".join(f"{statistics.median(rates[name, client]):>18.0f}" for client in _CLIENTS)
+        print(f"{name:<42}{medians}{_PEAK_MB[name]:>12.0f}")
 
 
+_PEAK_MB: dict[str, float] = {}
 _CLIENTS = {"tuned sender": _by_bare_sender, "stock storescu": _by_storescu}
 _SERVERS = {
     "storescp, bit-preserving, no sync": _bit_preserving,

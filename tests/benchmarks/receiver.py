@@ -6,13 +6,16 @@ import signal
 import sys
 from pathlib import Path
 
-from node import log
-from node.domain.settings import ReceiverSettings
-from node.intake import Receiver
-from node.ledger import Ledger, sqlite_url
+from node import roles
 
 
 def main(folder: Path, port: int, timeout_s: float = 60.0) -> None:
+    roles.forgo(("receive",))
+    from node import log
+    from node.domain.settings import ReceiverSettings
+    from node.intake import Receiver
+    from node.ledger import Ledger, sqlite_url
+
     log.setup("WARNING")
     ledger = Ledger(sqlite_url(folder / "ledger.sqlite"))
     settings = ReceiverSettings(

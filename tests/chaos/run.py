@@ -27,7 +27,7 @@ from pathlib import Path
 from node.ledger import Ledger, LedgerUnavailable
 from node.ledger.states import State
 from tests.chaos.count import Counts, count
-from tests.chaos.scanner import Scanner, study
+from tests.chaos.scanner import SLICES, Scanner, study
 from tests.chaos.site import Archive, SmallDisk, Victim, configuration, lock_database
 
 PROGRAMS = ("dcmsend", "storescu")
@@ -60,7 +60,7 @@ class Chaos:
         self._victim.start()
         shares = [range(1 + index, studies + 1, SENDERS) for index in range(SENDERS)]
         sending = [
-            threading.Thread(target=self._send, args=(scanner, share, kills), daemon=True)
+            threading.Thread(target=self._send, args=(scanner, share), daemon=True)
             for scanner, share in zip(self._scanners, shares, strict=True)
         ]
         try:
@@ -79,12 +79,10 @@ class Chaos:
         self.counts.seconds = round(time.monotonic() - begun, 1)
         return self.counts
 
-    def _send(self, scanner: Scanner, numbers: range, kills: int) -> None:
-        """One study after the other, as the breaking goes on; pauses among them, at random."""
+    def _send(self, scanner: Scanner, numbers: range) -> None:
+        """One study after the other; pauses among them, at random."""
         chance = random.Random(numbers.start)
         for number in numbers:
-            while self.counts.kills < kills * (number - 1) // self.counts.studies:
-                time.sleep(0.1)
             scanner.send(study(self._folder / "studies", number), PROGRAMS[number % len(PROGRAMS)])
             time.sleep(chance.random())
 
@@ -93,12 +91,22 @@ class Chaos:
         others = (self._fill_disk, self._stop_archive, self._lock, self._refuse)
         every = max(1, min(3, kills // len(others)))
         for number in range(kills):
+            self._wait_for(number / kills)
             if number % every == every - 1:
                 others[number // every % len(others)]()
             else:
                 self._kill()
             if number % 10 == 9:
-                say(f"{number + 1} kills, {sum(len(one.acknowledged) for one in self._scanners)} objects acknowledged")
+                say(f"{number + 1} kills, {self._acknowledged()} objects acknowledged")
+
+    def _wait_for(self, part: float) -> None:
+        """Wait until so much has been sent, so that the kills are spread over the studies; not for ever."""
+        deadline = time.monotonic() + _OPEN_S
+        while self._acknowledged() < part * self.counts.studies * SLICES and time.monotonic() < deadline:
+            time.sleep(0.1)
+
+    def _acknowledged(self) -> int:
+        return sum(len(one.acknowledged) for one in self._scanners)
 
     def _kill(self) -> None:
         """At a random moment: one time in four while it starts, else while it is at work."""

@@ -35,6 +35,9 @@ from node.domain.spine import (
 from node.domain.volume import Mask, SourceImage, Volume
 from node.resources import shipped
 
+Written = tuple[tuple[StoredInstance, ...], Volume]
+"""A series as files, and the volume it makes."""
+
 SLICES, SIZE = 40, 64
 SPACING_MM = (3.0, 3.0, 3.0)
 ORIGIN_LPS_MM = np.array([-95.0, -120.0, -400.0])
