@@ -12,6 +12,8 @@ from node.imaging.phantom.discs import Floats
 from node.imaging.phantom.straight import Patch
 
 BASE_TOLERANCE_HU = 25.0
+FACE_TOLERANCES_HU = (50.0, 25.0)
+"""What ends a slab: another material, clearly; else one a little different, as fat pressed against plastic is."""
 AIR_HU = -350.0
 MAX_HALF_THICKNESS_MM = 32.0
 FIELD_EDGE_MM = 25.0
@@ -160,10 +162,16 @@ def _face(
     if len(columns) == 0:
         return _Face(MAX_HALF_THICKNESS_MM, False, False)
     profiles = patch.hu[order][:, columns]
-    other = ~(np.abs(profiles - base) < 2 * BASE_TOLERANCE_HU)
-    reached = np.where(other.any(axis=0), other.argmax(axis=0), len(order) - 1)
-    outside = np.isnan(profiles[reached, np.arange(len(columns))])
-    depth = outward[order][reached]
+    plain, fine = (_face_at(profiles, outward[order], base, tolerance) for tolerance in FACE_TOLERANCES_HU)
+    return fine if fine.flat and not plain.flat and not plain.outside else plain
+
+
+def _face_at(profiles: Floats, outward_mm: Floats, base: float, tolerance_hu: float) -> _Face:
+    """Where columns (shape (depths, columns)) leave the base by more than a tolerance."""
+    other = ~(np.abs(profiles - base) < tolerance_hu)
+    reached = np.where(other.any(axis=0), other.argmax(axis=0), len(outward_mm) - 1)
+    outside = np.isnan(profiles[reached, np.arange(profiles.shape[1])])
+    depth = outward_mm[reached]
     typical = float(np.median(depth))
     straight = ~outside & (np.abs(depth - typical) <= 1.5)
     flat = float(straight.mean()) >= MIN_FLAT_PART and typical <= MAX_HALF_THICKNESS_MM
