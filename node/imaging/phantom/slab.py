@@ -18,6 +18,8 @@ AIR_HU = -350.0
 MAX_HALF_THICKNESS_MM = 32.0
 FIELD_EDGE_MM = 25.0
 """A slab is cut by the scan field when it, or a rod at its end and this much more, reaches the field's edge."""
+MIN_KNOWN_PART = 0.25
+"""Of a column: the field's edge may run along the row itself."""
 MIN_FLAT_PART = 0.6
 """Part of the slab's width over which a face must be straight, for the face to count as one."""
 
@@ -123,8 +125,8 @@ def _ends_along(
     """Walk out from the outer rods until the material changes (a faint rod does not stop the walk)."""
     middle = np.abs(patch.t_mm) <= 0.5 * radius
     along = np.full(patch.s_mm.shape, np.nan)
-    known: NDArray[np.bool_] = np.asarray(np.isfinite(patch.hu[middle]).all(axis=0))
-    along[known] = np.median(patch.hu[middle][:, known], axis=0)
+    known: NDArray[np.bool_] = np.asarray(np.isfinite(patch.hu[middle]).mean(axis=0) > MIN_KNOWN_PART)
+    along[known] = np.nanmedian(patch.hu[middle][:, known], axis=0)
     other = np.asarray(~(np.abs(along - base) < 2 * BASE_TOLERANCE_HU))
     left = np.flatnonzero(other & (patch.s_mm < rods[0][0] - rods[0][1] - 1.5))
     right = np.flatnonzero(other & (patch.s_mm > rods[-1][0] + rods[-1][1] + 1.5))
@@ -167,8 +169,13 @@ def _face(
 
 
 def _face_at(profiles: Floats, outward_mm: Floats, base: float, tolerance_hu: float) -> _Face:
-    """Where columns (shape (depths, columns)) leave the base by more than a tolerance."""
-    other = ~(np.abs(profiles - base) < tolerance_hu)
+    """Where columns (shape (depths, columns)) leave the base by more than a tolerance.
+
+    A column may begin outside the scan field, whose edge may run along the row.
+    """
+    finite = np.isfinite(profiles)
+    begun = np.logical_or.accumulate(finite, axis=0) | ~finite.any(axis=0)
+    other = ~(np.abs(profiles - base) < tolerance_hu) & begun
     reached = np.where(other.any(axis=0), other.argmax(axis=0), len(outward_mm) - 1)
     outside = np.isnan(profiles[reached, np.arange(profiles.shape[1])])
     depth = outward_mm[reached]
