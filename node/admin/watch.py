@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 
 from prometheus_client.registry import Collector
 
@@ -14,6 +15,7 @@ from node.admin.alarms import Alarm, Machine
 from node.admin.http import Endpoint, Page, as_json
 from node.config import Config
 from node.ledger import Ledger, LedgerUnavailable
+from node.ledger.figures import Lane
 
 _log = log.get(__name__)
 
@@ -109,6 +111,8 @@ class Watch:
 
     def _collector(self) -> Collector:
         figures, seen = self._ledger.figures.now(), self.machine()
+        idle = {one.name: Lane(0, 0.0, 0, 0) for one in self._config.destinations}
+        figures = replace(figures, lanes=idle | dict(figures.lanes))
         found = alarms.look(self._ledger, self._config.alarms, seen, figures)
         return metrics.NodeCollector(figures, seen, found, self._door(), self._ledger.controls.all())
 

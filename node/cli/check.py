@@ -29,6 +29,13 @@ def check(path: Annotated[Path | None, typer.Argument(help="Configuration file o
     missing = report.font_problem(checked.page.language, checked.page.font)
     if missing is not None:
         out.print(f"  note: page.language is {checked.page.language}, but {missing}; until then pages are in English")
+    unwritten = report.scripts_without_font(checked.page.font)
+    if unwritten:
+        out.print(
+            f"  note: names in {', '.join(unwritten)} letters cannot be drawn on pages and key images: "
+            "install fonts-noto-cjk and fonts-dejavu-core, or name a font file in page.font",
+            markup=False,
+        )
     out.print(f"  digest {checked.digest}", markup=False)
 
 

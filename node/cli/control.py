@@ -132,11 +132,21 @@ def switch(
 
 def _switch(opened: Ledger, settings: Config, to: str, kind: Switch, name: str, by: str, why: str) -> None:
     if kind is Switch.SENDER:
-        senders = {sender.name: sender.ae_title for sender in settings.receiver.senders}
-        name = senders.get(name) or name
+        name = _ae_title(opened, settings, name)
     elif to == "off" and name not in [destination.name for destination in settings.destinations]:
         raise NotPossible(f"There is no destination {name} in {settings.file}.")
     (opened.controls.off if to == "off" else opened.controls.on)(kind, name, by, why)
+
+
+def _ae_title(opened: Ledger, settings: Config, name: str) -> str:
+    """By which series are told apart: of a sender in the configuration, or of one that has sent."""
+    senders = {sender.name: sender.ae_title for sender in settings.receiver.senders}
+    known = {*filter(None, senders.values()), *opened.figures.arrivals(), *(one.name for one in opened.controls.all())}
+    found = senders.get(name) or name
+    if found not in known:
+        hint = "it has no ae_title: name the one it calls with" if name in senders else "nobody of that name has sent"
+        raise NotPossible(f"Sender {name} cannot be switched: {hint}.")
+    return found
 
 
 @cli.command()

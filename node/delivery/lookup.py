@@ -76,7 +76,11 @@ class Lookup:
             patient = next((who for one in job.series.instances[:1] if (who := patient_of(one.path))), None)
             if patient is None:
                 return job
-            kept = self._look_up(self._archive, patient, folder, turn, stopping)
+            try:
+                kept = self._look_up(self._archive, patient, folder, turn, stopping)
+            except OSError as error:
+                _log.error("priors-not-kept", error=type(error).__name__, errno=error.errno)
+                kept = (), False
         files, complete = kept
         return replace(job, prior_reports=(*job.prior_reports, *files), priors_incomplete=not complete)
 

@@ -22,7 +22,7 @@ from node.errors import ConfigError, DeliveryFailed
 
 _MAX_CONTEXTS = 128
 """Presentation context identifiers are the odd numbers of one byte (PS3.8 section 9.3.2.2)."""
-_VERIFICATION = "1.2.840.10008.1.1"
+VERIFICATION = "1.2.840.10008.1.1"
 COMPREHENSIVE, COMPREHENSIVE_3D = "1.2.840.10008.5.1.4.1.1.88.33", "1.2.840.10008.5.1.4.1.1.88.34"
 _UNCOMPRESSED = (ExplicitVRLittleEndian, ImplicitVRLittleEndian)
 
@@ -221,7 +221,7 @@ def _comment(reply: Any) -> str | None:
 def echo(destination: Destination, own_ae_title: str, tls: TlsSettings | None = None) -> bool:
     """Whether the destination answers a C-ECHO."""
     try:
-        with link_to(destination, own_ae_title, [(UID(_VERIFICATION), None)], tls) as link:
+        with link_to(destination, own_ae_title, [(UID(VERIFICATION), None)], tls) as link:
             reply = link.send_c_echo()
             return "Status" in reply and reply.Status == 0
     except Unreachable:

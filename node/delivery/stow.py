@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -12,21 +12,30 @@ import requests
 from dicomweb_client.api import DICOMwebClient
 from pydicom.errors import InvalidDicomError
 
-from node.delivery.scu import Answer, Carrier, Parcel, Unreachable, judge
+from node.delivery.scu import Answer, Carrier, Parcel, Unreachable
 from node.domain.settings import Destination, TlsSettings
 from node.ledger.proofs import Holding
 from node.ledger.records import Shipment
 
 _LATER = frozenset({408, 425, 429, 500, 502, 503, 504})
 """HTTP statuses that say nothing of the object: try again."""
+_ALL_STORED = 200
 
 
 @contextmanager
 def service(destination: Destination, tls: TlsSettings | None) -> Iterator[Carrier]:
     """Open a session with a DICOMweb service."""
     session = _session(destination, tls)
+    last: list[requests.Response] = []
+
+    def on_response(response: requests.Response, *_: Any, **__: Any) -> None:
+        last[:] = [response]
+        kind = response.headers.get("Content-Type", "")
+        response.headers["Content-Type"] = kind.partition(";")[0].strip()  # the client takes none with parameters
+
+    session.hooks["response"].append(on_response)
     try:
-        yield StowCarrier(DICOMwebClient(str(destination.url), session=session))
+        yield StowCarrier(DICOMwebClient(str(destination.url), session=session), last)
     finally:
         session.close()
 
@@ -34,9 +43,10 @@ def service(destination: Destination, tls: TlsSettings | None) -> Iterator[Carri
 class StowCarrier(Carrier):
     """Sends one object in each request, so that each has an answer of its own."""
 
-    def __init__(self, client: DICOMwebClient) -> None:
+    def __init__(self, client: DICOMwebClient, last: Sequence[requests.Response]) -> None:
         client.set_http_retry_params(retry=False)  # retries are the deliverer's
         self._client = client
+        self._last = last
 
     def store(self, parcel: Parcel) -> Answer:
         """Send one file. Raises ``Unreachable`` when the service gives no answer about it."""
@@ -45,30 +55,45 @@ class StowCarrier(Carrier):
         except (OSError, InvalidDicomError) as error:
             return Answer(False, False, None, f"the file cannot be read ({type(error).__name__})")
         try:
-            return _answer(self._client.store_instances([dataset]), parcel)
+            said = self._client.store_instances([dataset])
+            return _answer(said, parcel, self._last[0].status_code if self._last else 0)
         except requests.HTTPError as error:
-            return _refusal(error)
+            return _refusal(error, parcel)
         except (requests.RequestException, OSError) as error:
             raise Unreachable(f"the service cannot be reached ({type(error).__name__})") from error
 
 
-def _answer(response: pydicom.Dataset, parcel: Parcel) -> Answer:
-    """PS3.18 table 10.5.3-1: an object stands among those referenced, perhaps with a warning, or among the failed."""
-    for item in response.get("FailedSOPSequence", []):
-        if str(item.get("ReferencedSOPInstanceUID", "")) in (parcel.sop_instance_uid, ""):
-            return judge(int(item.get("FailureReason", 0xC000)) or 0xC000)
-    for item in response.get("ReferencedSOPSequence", []):
-        if str(item.get("ReferencedSOPInstanceUID", "")) == parcel.sop_instance_uid:
+def _answer(said: pydicom.Dataset, parcel: Parcel, status: int) -> Answer:
+    """PS3.18 table 10.5.3-1: an object stands among those referenced, perhaps with a warning, or among the failed.
+
+    Where the service says nothing of the object, only 200 (all are stored) counts as stored.
+    """
+    for item in said.get("FailedSOPSequence") or []:
+        if _refers(item) in (parcel.sop_instance_uid, ""):
+            failure = item.get("FailureReason")
+            return Answer(False, False, int(failure) if failure else None, f"the service answered {status}")
+    for item in said.get("ReferencedSOPSequence") or []:
+        if _refers(item) == parcel.sop_instance_uid:
             warning = item.get("WarningReason")
-            return judge(int(warning) if warning is not None else 0x0000)
-    return Answer(True, False, 0x0000, None)
+            return Answer(True, warning is not None, int(warning) if warning is not None else 0x0000, None)
+    if status == _ALL_STORED and not said.get("ReferencedSOPSequence"):
+        return Answer(True, False, 0x0000, None)
+    return Answer(False, False, None, f"the service answered {status}, and did not say that it stored the object")
 
 
-def _refusal(error: requests.HTTPError) -> Answer:
+def _refers(item: pydicom.Dataset) -> str:
+    return str(item.get("ReferencedSOPInstanceUID", ""))
+
+
+def _refusal(error: requests.HTTPError, parcel: Parcel) -> Answer:
     status = error.response.status_code if error.response is not None else 0
-    if status in _LATER or status == 0:
+    if error.response is None or status in _LATER:
         raise Unreachable(f"the service answered {status or 'nothing'}") from error
-    return Answer(False, False, None, f"the service answered {status}")
+    try:
+        said = _answer(pydicom.Dataset.from_json(error.response.json()), parcel, status)
+    except Exception:  # noqa: BLE001 - whatever stands in the body of an error: it is a refusal, with or without reasons
+        return Answer(False, False, None, f"the service answered {status}")
+    return Answer(False, False, said.status or None, f"the service answered {status}")
 
 
 def find(destination: Destination, shipment: Shipment, tls: TlsSettings | None) -> Holding:

@@ -7,6 +7,7 @@ malformed number costs that one attribute and nothing else.
 from __future__ import annotations
 
 import math
+import re
 import struct
 from collections.abc import Iterator
 
@@ -18,6 +19,8 @@ from pydicom.dataset import Dataset
 SPECIFIC_CHARACTER_SET = 0x00080005
 _BINARY_NUMBERS = {"US": "H", "SS": "h", "UL": "L", "SL": "l", "FD": "d", "FL": "f"}
 _DELIMITERS = {0x5C, 0x0A, 0x0D, 0x0C}
+_ESCAPES = re.compile("\x1b[ -/]+[0-~]")
+"""Escape sequences of ISO/IEC 2022 that pydicom leaves in the text of some sets, as of ISO 2022 IR 58."""
 _MALFORMED = (
     ValueError,
     TypeError,
@@ -123,7 +126,7 @@ class Elements:
 def _decode(value: bytes, encodings: list[str]) -> str:
     try:
         value.decode(encodings[0])
-        return decode_bytes(value, encodings, _DELIMITERS)
+        return _ESCAPES.sub("", decode_bytes(value, encodings, _DELIMITERS))
     except _MALFORMED:
         return value.decode("iso8859")
 

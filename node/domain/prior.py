@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import date
+from typing import Literal
 
 from node.domain.phantom import Material
 
@@ -44,6 +45,20 @@ class NotComparable:
 
 
 @dataclass(frozen=True, slots=True)
+class Difference:
+    """What else was not the same in the two scans; it does not forbid to compare them."""
+
+    what: Literal["kernel", "phantom", "scanner"]
+    before: str
+    now: str
+
+    @property
+    def message(self) -> str:
+        """As words."""
+        return f"{self.what} {self.before}, now {self.now}"
+
+
+@dataclass(frozen=True, slots=True)
 class Change:
     """Of the mean density since one earlier result."""
 
@@ -57,8 +72,7 @@ class Change:
     least_significant_change_mg_cm3: float | None = None
     significant: bool | None = None
     """Whether it is more than the least significant change."""
-    differences: tuple[str, ...] = ()
-    """Other differences between the two scans, which do not forbid the comparison."""
+    differences: tuple[Difference, ...] = ()
 
     @property
     def not_comparable(self) -> tuple[str, ...]:

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from datetime import date
 
 from node.domain.findings import Caution, Findings
-from node.domain.prior import Change, NotComparable, PriorResult
+from node.domain.prior import Change, Difference, NotComparable, PriorResult
 from node.domain.settings import PriorSettings
 
 INCOMPLETE = Caution(
@@ -70,13 +70,14 @@ def _reasons(findings: Findings, prior: PriorResult) -> Iterator[NotComparable]:
         yield NotComparable("contrast", sentence)
 
 
-def _differences(findings: Findings, prior: PriorResult) -> list[str]:
+def _differences(findings: Findings, prior: PriorResult) -> Iterator[Difference]:
     """What else differs: it moves a density by less than another material or voltage would, but it does."""
     header, fit = findings.header, findings.phantom
     phantom = f"{fit.phantom.model}, serial {fit.phantom.serial or 'not stated'}" if fit else None
-    pairs = (
-        ("kernel", prior.kernel, header.convolution_kernel),
-        ("phantom", prior.phantom, phantom),
-        ("scanner", prior.scanner, header.device_serial_number or header.station_name),
-    )
-    return [f"{name} {before}, now {now}" for name, before, now in pairs if before and now and before != now]
+    scanner = header.device_serial_number or header.station_name
+    if prior.kernel and header.convolution_kernel and prior.kernel != header.convolution_kernel:
+        yield Difference("kernel", prior.kernel, header.convolution_kernel)
+    if prior.phantom and phantom and prior.phantom != phantom:
+        yield Difference("phantom", prior.phantom, phantom)
+    if prior.scanner and scanner and prior.scanner != scanner:
+        yield Difference("scanner", prior.scanner, scanner)

@@ -18,7 +18,7 @@ from node.report.priors import judge, priors
 from node.report.read_back import SrSummary, is_bone_density, summary
 from node.report.result import document, result
 from node.report.template import Template, load
-from node.report.typeset import font_problem
+from node.report.typeset import font_problem, scripts_without_font
 
 __all__ = [
     "SrSummary",
@@ -32,6 +32,7 @@ __all__ = [
     "priors",
     "render",
     "result",
+    "scripts_without_font",
     "summary",
     "write",
 ]

@@ -10,7 +10,7 @@ import highdicom as hd
 from highdicom.sr import RelationshipTypeValues as Relation
 from highdicom.sr.value_types import ContentItem
 
-from node.domain.findings import BoneDensity, Converted, Findings
+from node.domain.findings import BoneDensity, Caution, Converted, Findings
 from node.domain.job import Predecessor, Provenance
 from node.domain.phantom import Calibration
 from node.domain.prior import Change
@@ -91,6 +91,11 @@ class Report:
         """A sentence of the template."""
         return self.template.texts[name].format(**words)
 
+    def warning(self, caution: Caution) -> str:
+        """A warning with its code, in the language of the template."""
+        message = self.template.message(caution.code, caution.message)
+        return self.say("warning", message=message, code=caution.code)
+
     def figure(self, name: str, value: float) -> str:
         """A number as the template prints it."""
         return items.printed(value, self.template.numbers[name].decimals)
@@ -122,7 +127,7 @@ def _explanation(report: Report) -> Iterator[ContentItem]:
     refusal = report.findings.refusal
     if refusal is not None:
         name = report.template.concepts["refusal_message"]
-        yield items.text(name, f"{refusal.message} [{refusal.reason}]")
+        yield items.text(name, f"{report.template.message(refusal.reason, refusal.message)} [{refusal.reason}]")
 
 
 def observer(report: Report) -> hd.sr.ObservationContext:
@@ -280,7 +285,8 @@ def _inclusion(report: Report, voi: Voi, density: BoneDensity | None) -> Iterato
         yield items.code(concepts["included"], values["yes" if density.included_in_mean else "no"])
     reason = voi.exclusion or (density.exclusion_reason if density else None)
     if reason:
-        message = voi.exclusion_message if voi.exclusion and voi.exclusion_message else reason.replace("-", " ")
+        english = voi.exclusion_message if voi.exclusion and voi.exclusion_message else reason.replace("-", " ")
+        message = report.template.message(f"excluded-{reason}", english)
         yield items.text(concepts["exclusion"], report.say("exclusion", message=message, code=reason))
 
 
@@ -301,7 +307,7 @@ def _mean_group(report: Report, of_level: Mapping[str, tuple[Region, ...]]) -> C
         "comment_mean",
         levels=levels,
         vbmd=report.figure("vbmd", mean),
-        uncertainty="unknown" if uncertainty is None else report.figure("vbmd_uncertainty", uncertainty),
+        uncertainty=report.say("not_stated") if uncertainty is None else report.figure("vbmd_uncertainty", uncertainty),
         material=_material(report),
     )
     return items.group(
@@ -330,6 +336,7 @@ def _limits(report: Report) -> str:
         osteoporosis=f"{limits.osteoporosis_below_mg_cm3:g}",
         material=limits.material,
         kvp=f"{limits.kvp:g}",
+        source=report.template.category.source,
     )
 
 
@@ -422,7 +429,7 @@ def _statements(report: Report) -> Iterator[ContentItem]:
             shown = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
             yield items.text(concepts["evidence"], report.say("evidence", name=name, value=shown))
     for caution in findings.cautions:
-        yield items.text(concepts["warning"], report.say("warning", message=caution.message, code=caution.code))
+        yield items.text(concepts["warning"], report.warning(caution))
     for change in findings.changes:
         yield from _change_statements(report, change)
     yield from _calibration_statements(report)
@@ -434,12 +441,12 @@ def _statements(report: Report) -> Iterator[ContentItem]:
 def _change_statements(report: Report, change: Change) -> Iterator[ContentItem]:
     """What became of the mean since one earlier result, and whether that is more than scatter."""
     concepts, answers = report.template.concepts, report.template.values["included"]
-    on = change.prior.study_date.isoformat()
+    on, said = change.prior.study_date.isoformat(), report.template.message
     if change.change_mg_cm3 is None or change.least_significant_change_mg_cm3 is None:
-        reasons = "; ".join(change.not_comparable)
+        reasons = "; ".join(said(f"not-comparable-{one.code}", one.message) for one in change.reasons)
         yield items.text(concepts["change"], report.say("change_not_comparable", date=on, reasons=reasons))
         return
-    other = "; ".join(change.differences)
+    other = "; ".join(said(f"differs-{one.what}", one.message) for one in change.differences)
     rate = change.percent_per_year
     sentence = report.say(
         "change",
@@ -459,7 +466,12 @@ def _calibration_statements(report: Report) -> Iterator[ContentItem]:
     concepts, fit, calibration = report.template.concepts, report.findings.phantom, report.findings.calibration
     if fit is not None:
         model = fit.phantom
-        words = {"model": model.model, "serial": model.serial or "not stated", "id": model.id, "evidence": fit.evidence}
+        words = {
+            "model": model.model,
+            "serial": model.serial or report.say("not_stated"),
+            "id": model.id,
+            "evidence": fit.evidence,
+        }
         yield items.text(concepts["phantom"], report.say("phantom", **words))
         residuals = calibration.residuals_hu if calibration is not None else ()
         for index, reading in enumerate(fit.rods):
@@ -469,7 +481,7 @@ def _calibration_statements(report: Report) -> Iterator[ContentItem]:
                 density=items.printed(reading.rod.density_mg_cm3, 2),
                 hu=items.printed(reading.hu_mean, 1),
                 sd=items.printed(reading.hu_sd, 1),
-                residual=items.printed(residuals[index], 1) if index < len(residuals) else "not known",
+                residual=items.printed(residuals[index], 1) if index < len(residuals) else report.say("not_stated"),
             )
             yield items.text(concepts["rod"], sentence)
     if calibration is not None:
@@ -497,7 +509,7 @@ def _line(report: Report, calibration: Calibration) -> str:
         "material": calibration.material,
     }
     if calibration.r_squared is None or calibration.rms_residual_hu is None:
-        return report.say("calibration_asynchronous", **line, source=calibration.source or "not stated")
+        return report.say("calibration_asynchronous", **line, source=calibration.source or report.say("not_stated"))
     return report.say(
         "calibration",
         **line,
@@ -508,15 +520,17 @@ def _line(report: Report, calibration: Calibration) -> str:
 
 def _acquisition(report: Report) -> str:
     header = report.findings.header
-    return report.say(
-        "acquisition",
-        kvp=_or_unknown(header.kvp),
-        kernel=_or_unknown(header.convolution_kernel),
-        thickness=_or_unknown(header.slice_thickness_mm),
-        contrast=_or_unknown(header.contrast_bolus_agent),
-        manufacturer=_or_unknown(header.manufacturer),
-        scanner=_or_unknown(header.manufacturer_model_name),
-    )
+    stated = {
+        "kvp": header.kvp,
+        "kernel": header.convolution_kernel,
+        "thickness": header.slice_thickness_mm,
+        "contrast": header.contrast_bolus_agent,
+        "manufacturer": header.manufacturer,
+        "scanner": header.manufacturer_model_name,
+    }
+    unknown = report.say("not_stated")
+    words = {name: unknown if value in (None, "") else _or_unknown(value) for name, value in stated.items()}
+    return report.say("acquisition", **words)
 
 
 def assignment_statements(report: Report) -> Iterator[ContentItem]:
@@ -527,5 +541,5 @@ def assignment_statements(report: Report) -> Iterator[ContentItem]:
     words = {"agreement": assignment.agreement, "pairs": assignment.rib_pairs_seen}
     yield items.text(name, report.say("level_assignment", **words, confidence=f"{assignment.confidence:.2f}"))
     for anchor in assignment.anchors:
-        level = anchor.level_of_first or "not told"
+        level = anchor.level_of_first or report.say("not_stated")
         yield items.text(name, report.say("anchor", name=anchor.name, level=level, evidence=anchor.evidence))

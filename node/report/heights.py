@@ -138,6 +138,6 @@ def _statements(report: Report) -> Iterator[ContentItem]:
     """What holds for all vertebrae."""
     concepts = report.template.concepts
     for caution in report.findings.cautions:
-        yield items.text(concepts["warning"], report.say("warning", message=caution.message, code=caution.code))
+        yield items.text(concepts["warning"], report.warning(caution))
     yield from assignment_statements(report)
     yield items.text(concepts["notice"], report.say("notice"))

@@ -5,6 +5,7 @@ Every output is written in ISO_IR 192 (UTF-8), whatever the source was written i
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from copy import deepcopy
 from dataclasses import dataclass
@@ -102,6 +103,8 @@ REQUIRED_EMPTY = (
 _MALFORMED = (KeyError, ValueError, TypeError, AttributeError, LookupError, NotImplementedError, OverflowError)
 """What pydicom raises for an element that is absent or whose value is not what its representation says."""
 
+_ESCAPES = re.compile("\x1b[ -/]+[0-~]")
+
 UNKNOWN_MOMENT = ("19000101", "000000")
 
 
@@ -133,12 +136,21 @@ def _unicode(element: DataElement) -> DataElement:
     """Copy an element with its names cut loose from the character set they were read in."""
     value = element.value
     if element.VR == "PN":
-        value = [str(name) for name in value] if element.VM > 1 else str(value or "")
+        value = [_plain(str(name)) for name in value] if element.VM > 1 else _plain(str(value or ""))
+    elif isinstance(value, str):
+        value = _plain(value)
+    elif element.VM > 1 and all(isinstance(one, str) for one in value):
+        value = [_plain(one) for one in value]
     elif element.VR == "SQ":
         value = Sequence([_unicode_item(item) for item in value])
     else:
         value = deepcopy(value)
     return DataElement(element.tag, element.VR, value)
+
+
+def _plain(text: str) -> str:
+    """Without the escape sequences (ISO/IEC 2022) that pydicom leaves in some sets, as in ISO 2022 IR 58."""
+    return _ESCAPES.sub("", text)
 
 
 def _unicode_item(item: Dataset) -> Dataset:

@@ -338,7 +338,7 @@ class _Page(Sheet):
             key = "significant" if last.significant else "not_significant"
             parts.append(words.say(key, least=last.least_significant_change_mg_cm3))
         if last.differences:
-            parts.append(words.say("differences", differences="; ".join(last.differences)))
+            parts.append(words.say("differences", differences=words.differences(last)))
         return " ".join(parts)
 
     def _why_not(self) -> str:

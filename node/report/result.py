@@ -56,7 +56,7 @@ def _change(change: Change) -> dict[str, Any]:
         "prior_report": change.prior.sop_instance_uid,
         "prior_mean_vbmd_mg_cm3": plain(change.prior.mean_vbmd_mg_cm3),
         "not_comparable": list(change.not_comparable),
-        "differences": list(change.differences),
+        "differences": [one.message for one in change.differences],
         "change_mg_cm3": plain(change.change_mg_cm3),
         "change_percent": plain(change.change_percent),
         "percent_per_year": plain(change.percent_per_year),

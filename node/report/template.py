@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import hashlib
+import re
 import string
 import tomllib
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, get_args
 
 from node.domain.findings import Category
 from node.domain.phantom import Material
+from node.domain.settings import CategoryLimits
 from node.errors import ConfigError, Problem, StudyRefused
 
 UNITS: Mapping[str, str] = {
@@ -89,7 +91,7 @@ _TEXTS: Mapping[str, frozenset[str]] = {
         "change_not_comparable": "date reasons",
         "exclusion": "message code",
         "evidence": "name value",
-        "category_limits": "normal osteoporosis material kvp",
+        "category_limits": "normal osteoporosis material kvp source",
         "level_assignment": "agreement pairs confidence",
         "anchor": "name level evidence",
         "phantom": "model serial id evidence",
@@ -97,6 +99,7 @@ _TEXTS: Mapping[str, frozenset[str]] = {
         "calibration": "sigma beta r_squared rms material",
         "calibration_asynchronous": "sigma beta material source",
         "cross_calibration": "slope intercept material measured expires source",
+        "not_stated": "",
         "acquisition": "kvp kernel thickness contrast manufacturer scanner",
     }.items()
 }
@@ -208,6 +211,22 @@ class SeriesSpec:
 
 
 @dataclass(frozen=True, slots=True)
+class LimitsSpec:
+    """Where the limits of the category come from, and those of this template's own population, if any."""
+
+    source: str
+    normal_above_mg_cm3: float | None = None
+    osteoporosis_below_mg_cm3: float | None = None
+    material: Material | None = None
+    kvp: float | None = None
+
+    def over(self, limits: CategoryLimits) -> CategoryLimits:
+        """The limits of the configuration with those that the template states."""
+        stated = {key: value for key, value in asdict(self).items() if key != "source" and value is not None}
+        return replace(limits, **stated)
+
+
+@dataclass(frozen=True, slots=True)
 class Template:
     """A checked template; every key that the report asks for is there."""
 
@@ -225,6 +244,9 @@ class Template:
     findings: Mapping[str, Coded]
     values: Mapping[str, Mapping[str, Coded]]
     texts: Mapping[str, str]
+    category: LimitsSpec
+    messages: Mapping[str, str]
+    """Sentences in the template's language for warnings, refusals and reasons, by their code; others stay English."""
     digest: str
     """SHA-256 of the file."""
 
@@ -236,6 +258,10 @@ class Template:
         """Finding site of a mean: a wider region where a thoracic vertebra stands in."""
         wider = any(not level.startswith("L") for level in levels)
         return self.site("mean-thoracolumbar" if wider else "mean")
+
+    def message(self, code: str, english: str) -> str:
+        """What is said under a code."""
+        return self.messages.get(code, "{message}").replace("{message}", english)
 
     def refusal(self, reason: str) -> Coded:
         """Code of a reason of refusal."""
@@ -276,6 +302,16 @@ class _Reader:
             self.say(f"{where}{key}", f"must be a whole number from {low} to {high}, not {value!r}")
             return low
         return value
+
+    def amount(self, parent: Mapping[str, Any], key: str, where: str) -> float | None:
+        """A positive number, or nothing."""
+        value = parent.get(key)
+        if value is None:
+            return None
+        if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < 10_000:
+            self.say(f"{where}{key}", f"must be a positive number, not {value!r}")
+            return None
+        return float(value)
 
     def code(self, parent: Mapping[str, Any], key: str, where: str) -> Coded:
         inner = f"{where}{key}."
@@ -340,6 +376,8 @@ def _template(parsed: Mapping[str, Any], reader: _Reader, digest: str) -> Templa
         findings=reader.codes(parsed, "findings", _FINDINGS),
         values={name: reader.codes(values, name, wanted, "values.") for name, wanted in sets.items()},
         texts=_texts(parsed, reader),
+        category=_category(parsed, reader),
+        messages=_messages(parsed, reader),
         digest=digest,
     )
 
@@ -464,6 +502,39 @@ def _texts(parsed: Mapping[str, Any], reader: _Reader) -> dict[str, str]:
             reader.say(f"texts.{name}", f"lacks {{{word}}}")
         if len(parts) != len(used) and name.startswith("tracking_"):
             reader.say(f"texts.{name}", "uses a name twice")
+    return found
+
+
+def _category(parsed: Mapping[str, Any], reader: _Reader) -> LimitsSpec:
+    table, where = reader.table(parsed, "category"), "category."
+    reader.strangers(table, frozenset(f.name for f in fields(LimitsSpec)), where)
+    material = table.get("material")
+    if material is not None and material not in get_args(Material):
+        reader.say(f"{where}material", f"{material!r} is not known", f"Take one of {', '.join(get_args(Material))}.")
+    limits = {key: reader.amount(table, key, where) for key in ("normal_above_mg_cm3", "osteoporosis_below_mg_cm3")}
+    low, high = limits["osteoporosis_below_mg_cm3"], limits["normal_above_mg_cm3"]
+    if low is not None and high is not None and low >= high:
+        reader.say(f"{where}osteoporosis_below_mg_cm3", "must be below normal_above_mg_cm3")
+    return LimitsSpec(
+        source=reader.text(table, "source", where, 512),
+        material=material,
+        kvp=reader.amount(table, "kvp", where),
+        **limits,
+    )
+
+
+def _messages(parsed: Mapping[str, Any], reader: _Reader) -> dict[str, str]:
+    """Optional sentences by code of a warning, exclusion or refusal; {message} is the English one."""
+    table = reader.table(parsed, "messages") if "messages" in parsed else {}
+    found = {}
+    for code in table:
+        if not re.fullmatch(r"[a-z0-9]+(-[a-z0-9]+)*", code):
+            reader.say(
+                f"messages.{code}", "is no code of a warning, exclusion or refusal", "They look like no-phantom."
+            )
+        found[code] = reader.text(table, code, "messages.", 1024)
+        if set(re.findall(r"{[^}]*}?|}", found[code])) - {"{message}"}:
+            reader.say(f"messages.{code}", "uses braces", "It may use {message} alone.")
     return found
 
 

@@ -30,6 +30,15 @@ SIMPLIFIED = 2
 _RAISED = {"²": "2", "³": "3"}
 _LOWERED = {"₂": "2", "₄": "4", "₃": "3"}
 _SMALL = 0.66
+_SCRIPTS = {
+    "Latin": "ÄéñçøŁř",
+    "Cyrillic": "ЖйщІ",
+    "Greek": "Ωλή",
+    "Chinese": "骨龍",
+    "Japanese": "かナ",
+    "Korean": "한글",
+}
+"""A few letters of each; a font that has them has the script."""
 
 
 def font_problem(language: Language, file: str | None = None) -> str | None:
@@ -39,6 +48,12 @@ def font_problem(language: Language, file: str | None = None) -> str | None:
     if language == "zh" and not _has(file or CJK_FONT, "骨"):
         return "no font with Chinese characters was found: install fonts-noto-cjk, or name a font file"
     return None
+
+
+def scripts_without_font(file: str | None = None) -> tuple[str, ...]:
+    """Scripts of patients' names that no font of this machine has."""
+    type_ = Type(12.0, file=file)
+    return tuple(name for name, sample in _SCRIPTS.items() if not type_.has(sample))
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +73,10 @@ class Type:
     def line_height(self) -> float:
         """From one line to the next, in drawn pixels."""
         return self.size * 1.42 * self.finer
+
+    def has(self, text: str) -> bool:
+        """Whether every character of a text can be drawn as it is."""
+        return all(any(_has(file, one) for file in self._candidates()) for one in text)
 
     def length(self, text: str) -> float:
         """In drawn pixels."""

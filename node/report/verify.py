@@ -36,7 +36,7 @@ def bone_density(path: Path, report: Report) -> None:
     problems = [
         *_identity(dataset, report),
         *_numbers(summary, report),
-        *_statements(summary, report.findings),
+        *_statements(summary, report),
         *_references(dataset, report),
         *_tree(dataset),
         *_places(dataset, report),
@@ -227,14 +227,16 @@ def _mean(summary: SrSummary, findings: Findings, refused: bool) -> Iterator[str
         yield f"the category reads {summary.category}, not {findings.category}"
 
 
-def _statements(summary: SrSummary, findings: Findings) -> Iterator[str]:
+def _statements(summary: SrSummary, report: Report) -> Iterator[str]:
+    findings, said = report.findings, report.template.message
     refusal = findings.refusal
     if summary.measured is (refusal is not None):
         yield "the status is wrong"
-    if refusal is not None and refusal.message not in (summary.refusal or ""):
+    if refusal is not None and said(refusal.reason, refusal.message) not in (summary.refusal or ""):
         yield "the reason of the refusal is missing"
     for caution in findings.cautions:
-        if not any(caution.message in warning and caution.code in warning for warning in summary.warnings):
+        message = said(caution.code, caution.message)
+        if not any(message in warning and caution.code in warning for warning in summary.warnings):
             yield f"the warning {caution.code} is missing"
     if refusal is None and (findings.phantom is None) is not (summary.phantom is None):
         yield "the phantom is missing"

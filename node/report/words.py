@@ -207,6 +207,7 @@ _NOT_COMPARABLE: Mapping[str, str] = {
     "kvp": "管电压不同",
     "contrast": "仅一次使用了对比剂",
 }
+_DIFFERS: Mapping[str, str] = {"kernel": "重建核", "phantom": "体模", "scanner": "扫描仪"}
 _REASONS: Mapping[str, str] = {
     "fracture": "骨折",
     "cement": "骨水泥",
@@ -246,6 +247,12 @@ class Words:
         if self.language == "zh":
             return "；".join(_NOT_COMPARABLE.get(one.code, one.message) for one in change.reasons)
         return "; ".join(one.message for one in change.reasons)
+
+    def differences(self, change: Change) -> str:
+        """What else was not the same."""
+        if self.language == "zh":
+            return "；".join(f"{_DIFFERS[one.what]} {one.before} → {one.now}" for one in change.differences)
+        return "; ".join(one.message for one in change.differences)
 
     def exclusion(self, reason: str | None) -> str:
         """Why a vertebra is not in the mean."""

@@ -19,7 +19,7 @@ from node import log
 from node.admin import Watch
 from node.config import Config, load
 from node.demo.pacs import free_port
-from node.domain.settings import AlarmSettings
+from node.domain.settings import AlarmSettings, Destination
 from node.ledger import Ledger
 from node.ledger.controls import ALL, Switch
 from tests.ledger.arrivals import Clock, measure, receive
@@ -116,6 +116,12 @@ def test_queue_and_lag_are_shown_by_destination(start: Start, ledger: Ledger, cl
     clock.now += 90.0
     seen = figures(start())
     assert (seen["vbmd_deliveries_waiting", "A"], seen["vbmd_deliveries_oldest_seconds", "A"]) == (2, 90)
+
+
+def test_a_destination_that_nothing_waits_for_is_shown_with_zero(start: Start, config: Config) -> None:
+    pacs = Destination("pacs", "PACS", "192.0.2.9", 104)
+    seen = figures(start(replace(config, destinations=(pacs,))))
+    assert seen["vbmd_deliveries_waiting", "pacs"] == 0
 
 
 def test_times_of_stages_are_shown(start: Start, ledger: Ledger) -> None:

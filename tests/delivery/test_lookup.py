@@ -246,6 +246,12 @@ def test_a_damaged_list_is_made_again(job: MeasureJob) -> None:
     assert json.loads((folder / "index.json").read_text())["complete"] is False
 
 
+def test_a_folder_that_cannot_be_written_stops_no_measurement(job: MeasureJob, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    found = ask(_lookup(free_port()), replace(job, out_dir=tmp_path / "file" / "job"))
+    assert (found.prior_reports, found.priors_incomplete) == ((), True)
+
+
 def test_without_an_archive_jobs_stay_as_they_are(job: MeasureJob) -> None:
     assert ask(Lookup(None, "NODE", lambda _uids: {}), job) == job
 

@@ -202,3 +202,11 @@ def test_patient_without_identifier_or_birth_is_nobody(image: Dataset, missing: 
     image.PatientID, image.PatientBirthDate = "4711", "19500102"
     delattr(image, missing)
     assert read_header(encoded(image), transfer_syntax_uid=ExplicitVRLittleEndian).patient_key is None
+
+
+def test_escape_sequences_do_not_stay_in_the_text(image: Dataset, tmp_path: Path) -> None:
+    image.SpecificCharacterSet, image.SeriesDescription = ["", "ISO 2022 IR 58"], "placeholder"
+    path = save(image, tmp_path / "x", ExplicitVRLittleEndian)
+    described = b"\x1b$)A" + "腹部".encode("gb2312")
+    header = read_header(changed(path, b"placeholder ", described.ljust(12)))
+    assert header.series_description == "腹部"

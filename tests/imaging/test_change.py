@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import date
+from pathlib import Path
 
 import pytest
 
+from node import pipeline
 from node.domain.findings import Caution, Findings
 from node.domain.prior import PriorResult
 from node.domain.settings import PriorSettings
@@ -69,8 +71,8 @@ def test_another_kernel_phantom_or_scanner_is_named_and_compared(found: Findings
     header = replace(found.header, convolution_kernel="B30f", station_name="CT1")
     (change,) = changes(replace(found, header=header), ON, [other], PriorSettings())
     assert change.change_mg_cm3 is not None
-    assert [one.split()[0] for one in change.differences] == ["kernel", "phantom", "scanner"]
-    assert "kernel B60f, now B30f" in change.differences
+    assert [one.what for one in change.differences] == ["kernel", "phantom", "scanner"]
+    assert change.differences[0].message == "kernel B60f, now B30f"
 
 
 def test_within_a_month_there_is_no_rate(found: Findings) -> None:
@@ -86,3 +88,11 @@ def test_later_scans_are_no_earlier_results(found: Findings) -> None:
 def test_newest_comes_first(found: Findings) -> None:
     older = replace(BEFORE, study_date=date(2020, 1, 1))
     assert [one.prior for one in changes(found, ON, [older, BEFORE], PriorSettings())] == [BEFORE, older]
+
+
+def test_priors_that_may_be_missing_are_said(found: Findings) -> None:
+    job = fixtures.job((), Path("out"), priors_incomplete=True, priors=(BEFORE,))
+    told = pipeline._compared(found, job)
+    assert told.cautions[-1].code == "priors-incomplete"
+    assert told.cautions[-1].effect == "warn"
+    assert pipeline._compared(found, replace(job, priors_incomplete=False)).cautions == found.cautions

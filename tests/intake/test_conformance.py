@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from node.delivery import conformance as outward
 from node.intake import conformance
 from node.intake.commitment import STORAGE_COMMITMENT
 from tests.intake.conftest import Door
@@ -18,7 +19,7 @@ from tests.intake.test_commitment import asking
 from tests.intake.test_receiver import association
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "conformance.md"
-TABLES = conformance.tables()
+TABLES = conformance.tables() | outward.tables()
 
 
 def section(name: str) -> re.Pattern[str]:

@@ -11,7 +11,7 @@ from node.domain.phantom import LeftOut
 from node.domain.quality import CrossCalibration, ScannerKey
 from node.domain.volume import Volume
 from tests.report import fixtures
-from tests.report.conftest import Written
+from tests.report.fixtures import Written
 
 
 def _measured(written: Written) -> tuple[Findings, Volume | None]:

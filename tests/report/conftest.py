@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
+import functools
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from node.domain.instance import StoredInstance
-from node.domain.volume import Volume
-from tests.report import fixtures
+from tests.report import fixtures, studies
 
-Written = tuple[tuple[StoredInstance, ...], Volume]
+Written = fixtures.Written
 
 
 @pytest.fixture(scope="session")
@@ -48,3 +48,33 @@ def any_series(request: pytest.FixtureRequest) -> Written:
 def out_dir(tmp_path: Path) -> Path:
     """Where a job writes."""
     return tmp_path / "out"
+
+
+@pytest.fixture(scope="session")
+def study_of(
+    head_first: Written, tmp_path_factory: pytest.TempPathFactory
+) -> Callable[[str, studies.SrClass], studies.Study]:
+    """Every study, written when it is first asked for."""
+
+    @functools.cache
+    def write(name: str, sr_class: studies.SrClass) -> studies.Study:
+        return studies.written(name, sr_class, head_first, tmp_path_factory.mktemp("study"))
+
+    return write
+
+
+@pytest.fixture(params=studies.CLASSES)
+def sr_class(request: pytest.FixtureRequest) -> studies.SrClass:
+    """Both classes of structured reports."""
+    chosen: studies.SrClass = request.param
+    return chosen
+
+
+@pytest.fixture(params=studies.NAMES)
+def study(
+    request: pytest.FixtureRequest,
+    sr_class: studies.SrClass,
+    study_of: Callable[[str, studies.SrClass], studies.Study],
+) -> studies.Study:
+    """Every kind of study, in both classes."""
+    return study_of(request.param, sr_class)

@@ -8,8 +8,11 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
+from pydicom.datadict import dictionary_VR
+from pydicom.dataelem import RawDataElement
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.sequence import Sequence
+from pydicom.tag import Tag
 from pydicom.uid import CTImageStorage, EnhancedCTImageStorage, ExplicitVRLittleEndian, generate_uid
 
 from node.domain.findings import BoneDensity, Caution, Findings, Refusal
@@ -31,6 +34,9 @@ from node.domain.spine import (
 )
 from node.domain.volume import Mask, SourceImage, Volume
 from node.resources import shipped
+
+Written = tuple[tuple[StoredInstance, ...], Volume]
+"""A series as files, and the volume it makes."""
 
 SLICES, SIZE = 40, 64
 SPACING_MM = (3.0, 3.0, 3.0)
@@ -54,6 +60,8 @@ class Patient:
     name: str = "Müller^Grete"
     description: str = "CT Thorax/Abdomen für Prüfung"
     drop: tuple[str, ...] = ()
+    raw: tuple[tuple[str, bytes], ...] = ()
+    """Values as they stand in the file: some character sets are read by pydicom, but not written rightly."""
 
 
 def volume(sources: tuple[SourceImage, ...]) -> Volume:
@@ -133,6 +141,9 @@ def _identified(patient: Patient) -> Dataset:
     ds.ImageType = ["ORIGINAL", "PRIMARY", "AXIAL"]
     for keyword in patient.drop:
         del ds[keyword]
+    for keyword, value in patient.raw:
+        value += b" " * (len(value) % 2)
+        ds[keyword] = RawDataElement(Tag(keyword), dictionary_VR(keyword), len(value), value, 0, False, True)
     return ds
 
 

@@ -22,6 +22,8 @@ from tests.report import fixtures
 from tests.report.fixtures import Patient
 
 ALL: tuple[Output, ...] = (*ReportSettings().outputs, "summary-pdf")
+GB2312 = b"\x1b$)A"
+"""Escape sequence of ISO-IR 58 (PS3.3 C.12.1.1.2)."""
 NAMES = {
     "none": Patient(None, "Mueller^Grete", "CT Abdomen"),
     "none, though Latin": Patient(None, "Müller^Grete", "Prüfung"),
@@ -31,7 +33,16 @@ NAMES = {
     "GB18030": Patient("GB18030", "Wang^XiaoDong=王^小东", "腹部平扫 誠 俓"),
     "GBK": Patient("GBK", "Wang^XiaoDong=王^小东", "腹部平扫"),
     "Korean": Patient(["", "ISO 2022 IR 149"], "Hong^Gildong=洪^吉洞=홍^길동", "복부 CT"),
-    "Chinese, ISO 2022": Patient(["", "ISO 2022 IR 58"], "Zhang^XiaoDong=张^小东", "腹部平扫"),
+    "Chinese, ISO 2022": Patient(
+        ["", "ISO 2022 IR 58"],
+        "Zhang^XiaoDong=张^小东",
+        "腹部平扫",
+        raw=tuple(
+            (keyword, b"Zhang^XiaoDong=" + GB2312 + "张".encode("gb2312") + b"^" + GB2312 + "小东".encode("gb2312"))
+            for keyword in ("PatientName", "ReferringPhysicianName")
+        )
+        + (("StudyDescription", GB2312 + "腹部平扫".encode("gb2312")),),
+    ),
     "half-width katakana": Patient(["ISO 2022 IR 13", "ISO 2022 IR 87"], "ﾔﾏﾀﾞ^ﾀﾛｳ=山田^太郎=やまだ^たろう", "腹部CT"),
     "Latin-1 and Cyrillic": Patient(["ISO 2022 IR 100", "ISO 2022 IR 144"], "Müller^Иван", "Prüfung"),
     "several": Patient(["", "ISO 2022 IR 87"], "Yamada^Tarou=山田^太郎=やまだ^たろう", "腹部CT"),

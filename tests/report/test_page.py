@@ -11,7 +11,7 @@ import pytest
 from numpy.typing import NDArray
 
 from node.domain.findings import Caution, Findings, Refusal
-from node.domain.prior import Change, NotComparable, PriorResult
+from node.domain.prior import Change, Difference, NotComparable, PriorResult
 from node.domain.settings import PageSettings
 from node.report import page as page_module
 from node.report.page import COLOURS, HEIGHT, REFUSED, WIDTH, Heading, _Page, language_of, page
@@ -149,6 +149,23 @@ def test_results_by_another_method_give_no_change(head_first: Written) -> None:
     drawn = changed(findings, Change(other, (NotComparable("material", "another material"),)))
     said = _Page(drawn, volume, (other,), HEADING, PageStyle())._change()
     assert said == "No change since 2022-03-05 is stated: another material."
+    said = _Page(drawn, volume, (other,), HEADING, PageStyle("zh"))._change()
+    assert said == "与 2022-03-05 的结果不作比较：校准材料不同。"
+
+
+@pytest.mark.parametrize(
+    ("style", "said"),
+    [
+        (PageStyle(), "Measured otherwise: kernel B60f, now B30f."),
+        (PageStyle("zh"), "测量条件不同：重建核 B60f → B30f。"),
+    ],
+)
+def test_what_else_differed_is_said(head_first: Written, style: PageStyle, said: str) -> None:
+    findings, volume = CASES["measured"](head_first)
+    old = prior(2020, 120.0)
+    differs = (Difference("kernel", "B60f", "B30f"),)
+    drawn = changed(findings, Change(old, (), -12.05, -10.0, -2.5, 8.3, True, differs))
+    assert _Page(drawn, volume, (old,), HEADING, style)._change().endswith(said)
 
 
 def test_no_earlier_result_is_said(head_first: Written, monkeypatch: pytest.MonkeyPatch) -> None:

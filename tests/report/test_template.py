@@ -6,8 +6,10 @@ from pathlib import Path
 
 import pytest
 
+from node.domain.settings import CategoryLimits
 from node.errors import ConfigError, StudyRefused
-from node.report.template import load
+from node.report import words
+from node.report.template import Coded, Template, load
 from node.resources import shipped
 
 SHIPPED = shipped("sr_templates") / "bone_density.toml"
@@ -114,3 +116,72 @@ def test_file_that_is_not_toml_is_refused(tmp_path: Path) -> None:
 
 def test_absent_file_is_refused(tmp_path: Path) -> None:
     assert "cannot be read" in problems(tmp_path / "absent.toml")[""]
+
+
+CHINESE = shipped("sr_templates") / "bone_density_zh.toml"
+PUBLIC = ("DCM", "SCT", "LN", "UMLS")
+
+
+def every_code(template: Template) -> dict[str, Coded]:
+    groups: dict[str, dict[str, Coded]] = {
+        "concepts": dict(template.concepts),
+        "findings": dict(template.findings),
+        "sites": dict(template.sites),
+        "numbers": {name: spec.code for name, spec in template.numbers.items()},
+        "document": {"title": template.document.title, "refused": template.document.title_refused},
+        **{f"values.{name}": dict(codes) for name, codes in template.values.items()},
+    }
+    return {f"{group}.{name}": code for group, codes in groups.items() for name, code in codes.items()}
+
+
+def test_the_chinese_template_has_the_same_codes() -> None:
+    english, chinese = every_code(load(SHIPPED)), every_code(load(CHINESE))
+    assert {name: code.key for name, code in chinese.items()} == {name: code.key for name, code in english.items()}
+
+
+def test_meanings_of_public_codes_are_those_of_their_schemes() -> None:
+    english, chinese = every_code(load(SHIPPED)), every_code(load(CHINESE))
+    public = {name for name, code in english.items() if code.scheme in PUBLIC}
+    assert {name: chinese[name].meaning for name in public} == {name: english[name].meaning for name in public}
+
+
+def test_the_chinese_template_is_in_chinese() -> None:
+    template = load(CHINESE)
+    assert template.language.value == "zh"
+    own = {name: code.meaning for name, code in every_code(template).items() if code.scheme == "99VBMD"}
+    assert [name for name, meaning in own.items() if meaning.isascii()] == []
+    wordless = {"warning", "exclusion", "change_rate"}
+    assert {name for name, text in template.texts.items() if text.isascii()} <= wordless
+
+
+def test_every_sentence_of_the_page_in_chinese_is_in_the_template(tmp_path: Path) -> None:
+    messages = load(CHINESE).messages
+    assert {*words._CAUTIONS, *words._REFUSALS} <= set(messages)
+    assert {f"excluded-{code}" for code in words._REASONS} <= set(messages)
+    assert {f"not-comparable-{code}" for code in words._NOT_COMPARABLE} <= set(messages)
+
+
+def test_limits_of_the_template_win_over_those_of_the_configuration(tmp_path: Path) -> None:
+    path = changed(tmp_path, ("[category]\nsource", "[category]\nnormal_above_mg_cm3 = 110\nsource"))
+    limits = load(path).category.over(CategoryLimits())
+    assert (limits.normal_above_mg_cm3, limits.osteoporosis_below_mg_cm3) == (110.0, 80.0)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "key", "words_"),
+    [
+        ("[category]\nsource", "[category]\nnormal_above_mg_cm3 = -1\nsource",
+         "category.normal_above_mg_cm3", "positive"),
+        ("[category]\nsource", '[category]\nmaterial = "chalk"\nsource', "category.material", "'chalk' is not known"),
+        ("[category]\nsource", "[category]\norigin", "category.source", "must be a text"),
+        ("[category]\nsource", "[category]\nosteoporosis_below_mg_cm3 = 130\nnormal_above_mg_cm3 = 120\nsource",
+         "category.osteoporosis_below_mg_cm3", "must be below"),
+        ("[texts]", '[messages]\ncontrast = ""\n[texts]', "messages.contrast", "not empty"),
+        ("[texts]", '[messages]\ncontrast = "{level}"\n[texts]', "messages.contrast", "braces"),
+        ("[texts]", '[messages]\nContrast = "x"\n[texts]', "messages.Contrast", "no code"),
+        (', meaning = "Warning" }', "}", "concepts.warning.meaning", "must be a text"),
+        ('notice = "Automatic', 'note = "Automatic', "texts.notice", "must be a text"),
+    ],
+)  # fmt: skip
+def test_each_fault_is_named_by_its_key(old: str, new: str, key: str, words_: str, tmp_path: Path) -> None:
+    assert words_ in problems(changed(tmp_path, (old, new)))[key]

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 from PIL import Image, ImageDraw
 
-from node.report.typeset import CJK_FONT, Type, font_problem
+from node.report.typeset import CJK_FONT, Type, font_problem, scripts_without_font
+from tests.peers import peer_file
 
 chinese = pytest.mark.skipif(not Path(CJK_FONT).is_file(), reason="fonts-noto-cjk is not installed")
 
@@ -100,3 +101,15 @@ def test_the_same_text_gives_the_same_pixels() -> None:
         Type(20, bold=True).draw(ImageDraw.Draw(picture), (10, 40), "107.9 ± 3.4")
         pictures.append(np.asarray(picture))
     assert np.array_equal(pictures[0], pictures[1])
+
+
+@pytest.mark.peer
+def test_names_of_every_script_can_be_drawn() -> None:
+    peer_file(CJK_FONT, "fonts-noto-cjk")
+    assert scripts_without_font() == ()
+
+
+def test_scripts_that_no_font_has_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("node.report.typeset.CJK_FONT", "/nowhere.ttc")
+    monkeypatch.setattr("node.report.typeset.SYSTEM_FONTS", ())
+    assert {"Cyrillic", "Chinese", "Korean"} <= set(scripts_without_font())

@@ -23,7 +23,7 @@ from node.intake import Assembly, Plan, Receiver, Routes
 from node.ledger import Ledger, sqlite_url
 from node.ledger.records import SeriesStatus
 from node.ledger.states import State
-from node.workflow.engine import Engine
+from node.workflow.engine import Engine, LookUp
 
 FAST_RETRY = RetryPolicy(first_delay_s=0.1, max_delay_s=0.4)
 
@@ -82,6 +82,7 @@ def build(
     port: int = 0,
     report_refusals: bool = True,
     work: WorkSettings | None = None,
+    look_up: LookUp | None = None,
 ) -> House:
     """Join the parts on a folder; nothing is started."""
     folder.mkdir(parents=True, exist_ok=True)
@@ -89,7 +90,12 @@ def build(
     settings = ReceiverSettings("NODE", port, folder / "spool", "127.0.0.1", open_to_all=True, disk_reserve_mb=10)
     deliverer = Deliverer(ledger, destinations, "NODE", jitter=lambda: 0.0)
     engine = Engine(
-        work or WorkSettings(), ledger, folder / "work", function, on_finished=lambda _job: deliverer.wake()
+        work or WorkSettings(),
+        ledger,
+        folder / "work",
+        function,
+        on_finished=lambda _job: deliverer.wake(),
+        look_up=look_up,
     )
 
     def plan(series: Series, decision: Decision, job_id: str) -> Plan:

@@ -7,6 +7,7 @@ import json
 import os
 import subprocess
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pydicom
@@ -52,6 +53,13 @@ def succeed(job: MeasureJob) -> MeasureOutcome:
 
 def refuse(job: MeasureJob) -> MeasureOutcome:
     return _outcome(job, Refusal("phantom-not-found", "No calibration phantom lies in the scan.", {"searched_mm": 400}))
+
+
+def tell_priors(job: MeasureJob) -> MeasureOutcome:
+    outcome = _outcome(job)
+    seen = [path.read_text() for path in job.prior_reports]
+    outcome.result_json.write_text(json.dumps({"seen": seen, "incomplete": job.priors_incomplete}))
+    return replace(outcome, priors_left_out=("other-patient",))
 
 
 def crash(job: MeasureJob) -> MeasureOutcome:

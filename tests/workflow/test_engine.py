@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import subprocess
+import threading
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from node.domain.job import MeasureJob
 from node.domain.settings import WorkSettings
 from node.errors import ConfigError
 from node.ledger.states import State
@@ -41,6 +44,26 @@ def test_a_refusal_that_the_rule_keeps_at_home_ends_refused(started: Start, tmp_
     house = started([destination(1)], f"{FUNCTIONS}:refuse", report_refusals=False)
     send(house, tmp_path)
     assert house.wait_for(State.REFUSED).reason == "phantom-not-found"
+
+
+def test_what_is_looked_up_reaches_the_measurement_and_stays_with_the_job(
+    started: Start, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    asked = []
+
+    def look_up(job: MeasureJob, turn: int, _stopping: threading.Event) -> MeasureJob:
+        asked.append(turn)
+        kept = job.out_dir / "priors" / "1.dcm"
+        kept.parent.mkdir(parents=True, exist_ok=True)
+        kept.write_text("a report")
+        return replace(job, prior_reports=(kept,), priors_incomplete=True)
+
+    house = started((), f"{FUNCTIONS}:tell_priors", look_up=look_up)
+    send(house, tmp_path)
+    house.wait_for(State.MEASURED)
+    assert house.ledger.results() == [{"seen": ["a report"], "incomplete": True}]
+    assert asked == [0]
+    assert "prior-left-out" in "".join(capsys.readouterr())
 
 
 def test_a_crash_is_tried_again(started: Start, tmp_path: Path) -> None:
