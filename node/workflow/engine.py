@@ -23,7 +23,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import sqlalchemy as sa
 from dbos import (
     DBOS,
     DBOSConfig,
@@ -37,11 +36,12 @@ from sqlalchemy.exc import SQLAlchemyError
 from node import log
 from node.domain.job import MeasureJob, MeasureOutcome
 from node.domain.settings import WorkSettings
-from node.errors import ConfigError, MeasurementFailed, Problem
-from node.ledger import Ledger, LedgerUnavailable, driver_url
+from node.errors import MeasurementFailed
+from node.ledger import Ledger, LedgerUnavailable
 from node.workflow.child import MACHINE_TROUBLE, OUTCOME
 from node.workflow.measuring import ChildFailed, Interrupted, measure
 from node.workflow.presence import exclusive
+from node.workflow.storage import check_sqlite, postgresql, sqlite
 from node.workflow.tending import Tending
 
 APPLICATION_VERSION = "1"
@@ -52,7 +52,8 @@ _QUEUE_POLL_S = 0.5
 _RESTARTS_ALLOWED = 30
 """How often a measurement may be cut off by the end of the whole node before it is taken for the cause of it."""
 _RESTARTS_IN_A_ROW = 2
-"""Cut off so often, it lets others go first: should it be the cause, it does not hold them up."""
+"""Cut off so often, and each time after that, it lets others go first once: should it be the cause, it does not hold
+them up. (Each time it does so is a start and a turn.)"""
 _URGENT = 101
 """DBOS takes the smallest number first; priorities of the node go from -100 to 100, the highest first."""
 _log = log.get(__name__)
@@ -120,16 +121,16 @@ class Engine:
         when the SQLite of this Python is too old.
         """
         if self._database is None:
-            _check_sqlite(sys.version_info[:2], sqlite3.sqlite_version_info)
+            check_sqlite(sys.version_info[:2], sqlite3.sqlite_version_info)
             self._state_dir.mkdir(parents=True, exist_ok=True)
             self._lock_descriptor = exclusive(self._state_dir / f"{self._executor_id}.lock")
         config: DBOSConfig = {
             "name": "vbmd-node",
             "application_version": APPLICATION_VERSION,
             "executor_id": self._executor_id,
-            "system_database_engine": _postgresql(self._database)
+            "system_database_engine": postgresql(self._database)
             if self._database
-            else _sqlite(self._state_dir / "workflow.sqlite"),
+            else sqlite(self._state_dir / "workflow.sqlite"),
             "serializer": DBOSPortableJSONSerializer(),
             "log_level": "ERROR",
         }
@@ -234,11 +235,11 @@ class Engine:
         begun = self._ledger.begin_job(job_id)
         if begun is None:
             return {"end": "void"}
-        cut_off = begun.starts - 1 - attempt
+        cut_off = begun.starts - 1 - attempt - turn
         if cut_off > _RESTARTS_ALLOWED:
             why = "the node ended again and again while it was being measured"
             return {"end": "failed", "why": why, "start": begun.start}
-        if cut_off >= _RESTARTS_IN_A_ROW and len(self._ledger.unfinished_jobs()) > 1:
+        if cut_off - _RESTARTS_IN_A_ROW >= turn and len(self._ledger.unfinished_jobs()) > 1:
             _log.warning("others-first", job=job_id, cut_off=cut_off)
             self._ledger.put_back(job_id, turn)
             return {"end": "void"}
@@ -287,29 +288,3 @@ def _in_own_folder(job: MeasureJob, start: int) -> MeasureJob:
         if earlier.is_dir() and earlier.name.isdecimal() and earlier.name != str(start):
             shutil.rmtree(earlier, ignore_errors=True)
     return replace(job, out_dir=job.out_dir / str(start))
-
-
-def _check_sqlite(python: tuple[int, int], sqlite: tuple[int, int, int]) -> None:
-    """DBOS 3.4 does not start on Python 3.12 or later with an SQLite before 3.42 (Debian 12): say so first."""
-    if python >= (3, 12) and sqlite < (3, 42, 0):
-        message = f"Python {python[0]}.{python[1]} is linked to SQLite {'.'.join(map(str, sqlite))}; 3.42 is needed."
-        raise ConfigError((Problem("SQLite", "", message, "Use Python 3.11, or a system with a newer SQLite."),))
-
-
-def _postgresql(url: str) -> sa.Engine:
-    """Open the engine's tables in the node's database (schema ``dbos``)."""
-    options = {"pool_size": 5, "max_overflow": 10, "pool_pre_ping": True}
-    return sa.create_engine(driver_url(url), connect_args={"connect_timeout": 5}, **options)
-
-
-def _sqlite(path: Path) -> sa.Engine:
-    """Open the engine's own database: WAL, synced commits, writers take their lock when they begin."""
-    engine = sa.create_engine(f"sqlite:///{path}")
-
-    @sa.event.listens_for(engine, "connect")
-    def _on_connect(connection: Any, _record: object) -> None:
-        connection.isolation_level = "IMMEDIATE"
-        for pragma in ("journal_mode=WAL", "synchronous=FULL", "busy_timeout=30000", "foreign_keys=ON"):
-            connection.execute(f"PRAGMA {pragma}")
-
-    return engine

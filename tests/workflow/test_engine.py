@@ -14,7 +14,8 @@ from node.domain.job import MeasureJob
 from node.domain.settings import WorkSettings
 from node.errors import ConfigError
 from node.ledger.states import State
-from node.workflow.engine import Engine, _check_sqlite
+from node.workflow.engine import Engine
+from node.workflow.storage import check_sqlite
 from tests.fake_pacs import fake_pacs
 from tests.intake.objects import ct_series, uid
 from tests.peers import peer
@@ -129,10 +130,10 @@ def test_an_sqlite_that_is_too_old_is_said_so(
     python: tuple[int, int], sqlite: tuple[int, int, int], fits: bool
 ) -> None:
     if fits:
-        _check_sqlite(python, sqlite)
+        check_sqlite(python, sqlite)
     else:
         with pytest.raises(ConfigError, match=r"3\.42 is needed"):
-            _check_sqlite(python, sqlite)
+            check_sqlite(python, sqlite)
 
 
 def test_a_result_that_vanished_fails_the_job_and_not_the_queue(started: Start, tmp_path: Path) -> None:
