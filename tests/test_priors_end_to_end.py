@@ -25,6 +25,9 @@ RULES = """
 [priors]
 archive = "pacs"
 
+[measure]
+time_limit_s = 900
+
 [[rules]]
 name = "trunk"
 when = { attribute = "modality", equals = "CT" }

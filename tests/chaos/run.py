@@ -156,15 +156,17 @@ class Chaos:
             locking.join()
             self._kill()
 
-    def _settle(self, studies: int, say: Callable[[str], None], limit_s: float = 600.0) -> None:
-        """Wait until every series is delivered; what is not is counted."""
+    def _settle(self, studies: int, say: Callable[[str], None], limit_s: float = 120.0) -> None:
+        """Wait until every series is delivered, as long as there is progress; what is not is counted."""
         ledger = Ledger(self._config.database)
-        deadline = time.monotonic() + limit_s
+        deadline, done = time.monotonic() + limit_s, 0
         try:
             while time.monotonic() < deadline:
                 counts = ledger.counts()
                 if counts[State.DELIVERED] == studies == sum(counts.values()):
                     return
+                if counts[State.DELIVERED] > done:
+                    deadline, done = time.monotonic() + limit_s, counts[State.DELIVERED]
                 time.sleep(0.5)
             say(f"not settled: { {state.value: number for state, number in ledger.counts().items() if number} }")
         except LedgerUnavailable as error:
