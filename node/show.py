@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
@@ -12,12 +13,14 @@ from rich.text import Text
 from node.ledger.records import SeriesStatus
 
 if TYPE_CHECKING:
-    from node.report import SrSummary
+    from node.report import LevelSummary, SrSummary
+
+HEIGHTS, DEFORMITY = "heights a / m / p mm", "deformity (candidate)"
 
 
 def result_table(result: dict[str, Any]) -> RenderableType:
     """One entry of the result JSON."""
-    table = _levels_table()
+    table = _table("level", "vBMD mg/cm³", "HU", HEIGHTS, DEFORMITY, "use", "confidence")
     for name, level in result["levels"].items():
         voi, heights, deformity = level["voi"] or {}, level["heights_mm"] or {}, level["deformity"] or {}
         state = "" if level["complete"] else "incomplete"
@@ -51,15 +54,12 @@ def result_table(result: dict[str, Any]) -> RenderableType:
 
 def report_table(summary: SrSummary) -> RenderableType:
     """What a structured report says, as read back from its file."""
-    table = _levels_table()
+    table = _table("level", "vBMD mg/cm³", "HU", "use", "confidence")
     for level in summary.levels:
-        heights = (level.height_anterior_mm, level.height_middle_mm, level.height_posterior_mm)
         table.add_row(
             level.level,
             f"{level.vbmd_mg_cm3} ± {level.expanded_uncertainty_mg_cm3}" if level.vbmd_mg_cm3 else "",
             level.hu_mean or "",
-            " / ".join(height or "–" for height in heights) if any(heights) else "",
-            _deformity(level.deformity, level.height_loss_percent, level.genant_grade),
             "mean" if level.included_in_mean else level.exclusion or "",
             level.confidence or "",
         )
@@ -75,6 +75,16 @@ def report_table(summary: SrSummary) -> RenderableType:
     parts += [Text(f"levels: {line}") for line in summary.level_assignment]
     parts += [Text(f"warning: {line}", "yellow") for line in summary.warnings]
     return Group(*parts)
+
+
+def heights_table(levels: Sequence[LevelSummary]) -> RenderableType:
+    """What a report of vertebral heights says, as read back from its file."""
+    table = _table("level", HEIGHTS, DEFORMITY)
+    for level in levels:
+        heights = (level.height_anterior_mm, level.height_middle_mm, level.height_posterior_mm)
+        deformity = _deformity(level.deformity, level.height_loss_percent, level.genant_grade)
+        table.add_row(level.level, " / ".join(height or "–" for height in heights), deformity)
+    return table
 
 
 def deliveries(row: SeriesStatus) -> list[str]:
@@ -100,9 +110,9 @@ def status_row(row: SeriesStatus) -> dict[str, Any]:
     return values
 
 
-def _levels_table() -> Table:
+def _table(*headings: str) -> Table:
     table = Table(box=None, pad_edge=False)
-    for heading in ("level", "vBMD mg/cm³", "HU", "heights a / m / p mm", "deformity (candidate)", "use", "confidence"):
+    for heading in headings:
         table.add_column(heading, no_wrap=True)
     return table
 

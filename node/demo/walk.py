@@ -199,9 +199,9 @@ def _show(
     for path in reports:
         kept = folder / path.name
         shutil.copyfile(path, kept)
-        if report.is_bone_density(kept):
-            console.print(show.report_table(report.summary(kept)))
-        console.print(f"\nreport: {kept}", markup=False)
+        density = report.is_bone_density(kept)
+        console.print(show.report_table(report.summary(kept)) if density else show.heights_table(report.levels(kept)))
+        console.print(f"report: {kept}\n", markup=False)
     for row in rows:
         if row.job_id:
             for picture in sorted((configuration.state / "jobs" / row.job_id).glob("*.png")):

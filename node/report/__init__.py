@@ -15,18 +15,20 @@ read_back      a report as plain values; result: as JSON; pictures: as PNG
 from node.report.files import write
 from node.report.pictures import previews, render
 from node.report.priors import judge, priors
-from node.report.read_back import SrSummary, is_bone_density, summary
+from node.report.read_back import LevelSummary, SrSummary, is_bone_density, levels, summary
 from node.report.result import document, result
 from node.report.template import Template, load
 from node.report.typeset import font_problem, scripts_without_font
 
 __all__ = [
+    "LevelSummary",
     "SrSummary",
     "Template",
     "document",
     "font_problem",
     "is_bone_density",
     "judge",
+    "levels",
     "load",
     "previews",
     "priors",

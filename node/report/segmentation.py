@@ -12,6 +12,7 @@ from datetime import datetime
 
 import highdicom as hd
 import numpy as np
+from numpy.typing import NDArray
 from pydicom.dataset import Dataset
 from pydicom.sequence import Sequence as DicomSequence
 from pydicom.uid import ExplicitVRLittleEndian
@@ -100,10 +101,11 @@ def segmentation(
 ) -> Dataset:
     """The segmentation object. Raises ``ReportInvalid`` when it cannot be made of these images."""
     frames = _frames(planned, source)
+    cuts = _cuts(planned, frames, source)
     try:
         dataset = hd.seg.Segmentation(
             source_images=[_image(frame, source) for frame in _once(frames)],
-            pixel_array=_pixels(planned, frames, source),
+            pixel_array=_where(cuts, len(frames), len(planned.segments)),
             plane_positions=[_position(frame) for frame in frames],
             plane_orientation=hd.PlaneOrientationSequence("PATIENT", _orientation(frames[0])),
             pixel_measures=_measures(frames, source),
@@ -126,6 +128,7 @@ def segmentation(
         )
     except (ValueError, TypeError, AttributeError, KeyError) as error:
         raise ReportInvalid(f"the segmentation cannot be made: {error}") from error
+    _fill(dataset, cuts, frames)
     return _finished(dataset, source, uids, created)
 
 
@@ -144,23 +147,52 @@ def _once(frames: list[SourceFrame]) -> list[SourceFrame]:
     return list({frame.sop_instance_uid: frame for frame in frames}.values())
 
 
-def _pixels(
-    planned: Plan, frames: list[SourceFrame], source: Source
-) -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:
-    """(frames, rows, columns, segments)."""
+Cut = tuple[NDArray[np.bool_], int, int]
+"""Part of an image that belongs to a segment, with its first row and column."""
+
+
+def _cuts(planned: Plan, frames: list[SourceFrame], source: Source) -> dict[tuple[int, int], list[Cut]]:
+    """What each segment (by place) covers of each image (by place); nothing where it covers none."""
     volume = source.volume
-    raster = frames[0].raster
-    pixels = np.zeros((len(frames), raster.rows, raster.columns, len(planned.segments)), dtype=np.uint8)
+    found: dict[tuple[int, int], list[Cut]] = {}
     if volume is None:
-        return pixels
+        return found
+    index = {frame.key: place for place, frame in enumerate(frames)}
     for place, segment in enumerate(planned.segments):
         for mask in segment.masks:
-            for index, frame in enumerate(frames):
+            for frame in source.frames_near(mask):
                 cut = section(volume, mask, frame.raster)
                 if cut is not None:
-                    hit, row, column = cut
-                    pixels[index, row : row + hit.shape[0], column : column + hit.shape[1], place] |= hit
+                    found.setdefault((index[frame.key], place), []).append(cut)
+    return found
+
+
+_STAND_IN = 8
+"""Rows and columns of the images that highdicom is given: it sets out the frames, and the pixels are put in afterwards.
+An array of all images and all segments would take gigabytes."""
+
+
+def _where(cuts: Mapping[tuple[int, int], list[Cut]], frames: int, segments: int) -> NDArray[np.uint8]:
+    """(frames, rows, columns, segments) of the stand-ins: 1 where a segment covers some of an image."""
+    pixels = np.zeros((frames, _STAND_IN, _STAND_IN, segments), dtype=np.uint8)
+    for frame, segment in cuts:
+        pixels[frame, :, :, segment] = 1
     return pixels
+
+
+def _fill(dataset: Dataset, cuts: Mapping[tuple[int, int], list[Cut]], frames: list[SourceFrame]) -> None:
+    """Put the pixels into the frames that highdicom set out (PS3.3 C.8.20.2; bits packed as in PS3.5 8.1.1)."""
+    raster = frames[0].raster
+    index = {tuple(_position(frame)[0].ImagePositionPatient): place for place, frame in enumerate(frames)}
+    bits = np.zeros((int(dataset.NumberOfFrames), raster.rows, raster.columns), dtype=np.uint8)
+    for place, group in enumerate(dataset.PerFrameFunctionalGroupsSequence):
+        frame = index[tuple(group.PlanePositionSequence[0].ImagePositionPatient)]
+        segment = int(group.SegmentIdentificationSequence[0].ReferencedSegmentNumber) - 1
+        for hit, row, column in cuts[frame, segment]:
+            bits[place, row : row + hit.shape[0], column : column + hit.shape[1]] |= hit
+    dataset.Rows, dataset.Columns = raster.rows, raster.columns
+    packed = np.packbits(bits.ravel(), bitorder="little").tobytes()
+    dataset.PixelData = packed + b"\0" * (len(packed) % 2)
 
 
 def _image(frame: SourceFrame, source: Source) -> Dataset:
@@ -171,6 +203,7 @@ def _image(frame: SourceFrame, source: Source) -> Dataset:
         setattr(image, keyword, None)
     image.PatientID = ""
     identity.copy_attributes(header, image, [*_NEEDED, "FrameOfReferenceUID", "NumberOfFrames"])
+    image.Rows = image.Columns = _STAND_IN
     if frame.frame_number is None:
         image.ImagePositionPatient = list(frame.raster.origin_lps_mm)
         image.ImageOrientationPatient = list(_orientation(frame))

@@ -26,6 +26,8 @@ UNSEEN_HU = -1300.0
 _MATERIAL_HU = (-250.0, 2500.0)
 """What a rod or a base plate can be made of; air, foam and metal are left out of every average."""
 _SEARCH_RADII_MM = (5.0, 7.0, 9.5, 12.5)
+MAX_FALL = 2.0
+"""Of the typical one: a face of the slab towards the air falls more, and must not draw the circle to itself."""
 _ANGLES = np.linspace(0.0, 2 * np.pi, 24, endpoint=False)
 _STEP_MM = 0.75
 _REACH_MM = 19.5
@@ -128,7 +130,8 @@ def _circle(rays: Floats, signs: Floats) -> tuple[Floats, Floats]:
     typical[:, (at < MIN_RADIUS_MM - 1) | (at > MAX_RADIUS_MM)] = -np.inf
     guess = at[typical.argmax(axis=1)]
     near = np.maximum(0.0, 1.0 - np.abs(at - guess[:, None]) / 3.5)
-    weight = np.maximum(fall, 0.0) * near[:, None, :]
+    most = MAX_FALL * np.maximum(typical.max(axis=1), 0.0)
+    weight = np.clip(fall, 0.0, most[:, None, None]) * near[:, None, :]
     mass = weight.sum(axis=2)
     edge = np.where(mass > 0, (weight * at).sum(axis=2) / np.maximum(mass, 1e-9), guess[:, None])
     usable = _usable(seen, guess + 2.0).astype(np.float64)

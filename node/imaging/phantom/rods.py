@@ -17,6 +17,9 @@ FAINT_CONTRAST_HU = 3.0
 """Once a row is known, rods this faint are seen in the average along it."""
 CENTRED_CONTRAST_HU = 15.0
 """Fainter rods have no centroid to speak of."""
+MAX_OFF_MM = 3.0
+"""From the row's line. A circle about a rod may lean on a face of the slab, and is off by twice that before it is
+centred."""
 MAX_OFF_LINE_MM = 0.8
 
 
@@ -43,7 +46,7 @@ def rods_in(patch: Patch, radius: float, group: list[Track], axes: RowAxes) -> t
     for index in order:
         contrast = abs(float(discs.hu[index] - discs.base_hu[index]))
         if (
-            abs(t[index]) < 3.0
+            abs(t[index]) < (MAX_OFF_MM if contrast < CENTRED_CONTRAST_HU else 2 * MAX_OFF_MM)
             and abs(discs.radii_mm[index] - radius) < 2.5
             and abs(discs.base_hu[index] - base) < 25.0 + 0.08 * contrast
             and all(abs(s[index] - rod.s_mm) >= MIN_PITCH_MM for rod in found)
@@ -51,8 +54,9 @@ def rods_in(patch: Patch, radius: float, group: list[Track], axes: RowAxes) -> t
             place, size = (float(s[index]), float(t[index])), float(discs.radii_mm[index])
             if contrast >= CENTRED_CONTRAST_HU:
                 place = patch.centred(*place, size, float(discs.hu[index]), float(discs.base_hu[index]))
-            hu = float(np.nanmean(patch.disc(*place, 0.6 * size)))
-            found.append(SeenRod(*place, size, hu))
+            if abs(place[1]) < MAX_OFF_MM and all(abs(place[0] - rod.s_mm) >= MIN_PITCH_MM for rod in found):
+                hu = float(np.nanmean(patch.disc(*place, 0.6 * min(size, radius))))
+                found.append(SeenRod(*place, size, hu))
     for track in group:
         at, off = axes.of(track.at(sum(track.z_range_mm) / 2), sum(track.z_range_mm) / 2)
         if all(abs(float(at) - rod.s_mm) >= MIN_PITCH_MM for rod in found):

@@ -12,10 +12,14 @@ from node.imaging.phantom.discs import Floats
 from node.imaging.phantom.straight import Patch
 
 BASE_TOLERANCE_HU = 25.0
+FACE_TOLERANCES_HU = (50.0, 25.0)
+"""What ends a slab: another material, clearly; else one a little different, as fat pressed against plastic is."""
 AIR_HU = -350.0
 MAX_HALF_THICKNESS_MM = 32.0
 FIELD_EDGE_MM = 25.0
 """A slab is cut by the scan field when it, or a rod at its end and this much more, reaches the field's edge."""
+MIN_KNOWN_PART = 0.25
+"""Of a column: the field's edge may run along the row itself."""
 MIN_FLAT_PART = 0.6
 """Part of the slab's width over which a face must be straight, for the face to count as one."""
 
@@ -121,8 +125,8 @@ def _ends_along(
     """Walk out from the outer rods until the material changes (a faint rod does not stop the walk)."""
     middle = np.abs(patch.t_mm) <= 0.5 * radius
     along = np.full(patch.s_mm.shape, np.nan)
-    known: NDArray[np.bool_] = np.asarray(np.isfinite(patch.hu[middle]).all(axis=0))
-    along[known] = np.median(patch.hu[middle][:, known], axis=0)
+    known: NDArray[np.bool_] = np.asarray(np.isfinite(patch.hu[middle]).mean(axis=0) > MIN_KNOWN_PART)
+    along[known] = np.nanmedian(patch.hu[middle][:, known], axis=0)
     other = np.asarray(~(np.abs(along - base) < 2 * BASE_TOLERANCE_HU))
     left = np.flatnonzero(other & (patch.s_mm < rods[0][0] - rods[0][1] - 1.5))
     right = np.flatnonzero(other & (patch.s_mm > rods[-1][0] + rods[-1][1] + 1.5))
@@ -160,10 +164,21 @@ def _face(
     if len(columns) == 0:
         return _Face(MAX_HALF_THICKNESS_MM, False, False)
     profiles = patch.hu[order][:, columns]
-    other = ~(np.abs(profiles - base) < 2 * BASE_TOLERANCE_HU)
-    reached = np.where(other.any(axis=0), other.argmax(axis=0), len(order) - 1)
-    outside = np.isnan(profiles[reached, np.arange(len(columns))])
-    depth = outward[order][reached]
+    plain, fine = (_face_at(profiles, outward[order], base, tolerance) for tolerance in FACE_TOLERANCES_HU)
+    return fine if fine.flat and not plain.flat and not plain.outside else plain
+
+
+def _face_at(profiles: Floats, outward_mm: Floats, base: float, tolerance_hu: float) -> _Face:
+    """Where columns (shape (depths, columns)) leave the base by more than a tolerance.
+
+    A column may begin outside the scan field, whose edge may run along the row.
+    """
+    finite = np.isfinite(profiles)
+    begun = np.logical_or.accumulate(finite, axis=0) | ~finite.any(axis=0)
+    other = ~(np.abs(profiles - base) < tolerance_hu) & begun
+    reached = np.where(other.any(axis=0), other.argmax(axis=0), len(outward_mm) - 1)
+    outside = np.isnan(profiles[reached, np.arange(profiles.shape[1])])
+    depth = outward_mm[reached]
     typical = float(np.median(depth))
     straight = ~outside & (np.abs(depth - typical) <= 1.5)
     flat = float(straight.mean()) >= MIN_FLAT_PART and typical <= MAX_HALF_THICKNESS_MM

@@ -26,6 +26,10 @@ Floats = NDArray[np.float64]
 BEYOND_ENDPLATE_MM, BEYOND_WALL_MM = 1.0, 1.0
 """So much around a body must be in the scan before it counts as complete."""
 
+THICK_MM, ASTRAY = 3.0, 0.25
+"""In slices this thick the bright lines of thin discs look like endplates: an outline that lies farther from where the
+vertebra was found than this part of its height is not believed."""
+
 
 def delineate(volume: Volume, spine_map: SpineMap) -> tuple[Vertebra, ...]:
     """Return every seed's vertebra with its body, refined frame and heights, head to foot.
@@ -106,6 +110,7 @@ def _inside_rims(ends: list[tuple[HeightMap, HeightMap]], walls: list[Wall]) -> 
 def _vertebra(volume: Volume, seed: VertebraSeed, shape: BodyShape) -> Vertebra:
     body = _voxels(volume, shape)
     complete = seed.complete and body.voxels.size > 0 and _wholly_scanned(volume, shape)
+    complete = complete and not _astray(volume, seed, shape)
     heights, contour = read_heights(shape, volume.spacing_mm[0]) if complete else (None, None)
     return Vertebra(seed.level, seed.confidence, complete, _centred(shape).frame(), body, heights, None, contour)
 
@@ -120,6 +125,13 @@ def _centred(shape: BodyShape) -> Pose:
         return shape.pose
     middle = 0.5 * (shape.superior.z + shape.inferior.z)
     return shape.pose.moved(np.array([float((thickness * place).sum()) / total for place in (x, y, middle)]))
+
+
+def _astray(volume: Volume, seed: VertebraSeed, shape: BodyShape) -> bool:
+    """Whether the outline has slipped along the column, to a neighbour's endplates."""
+    moved = _centred(shape).frame().centre_lps_mm - seed.frame.centre_lps_mm
+    along = abs(float(moved @ seed.frame.superior))
+    return volume.spacing_mm[0] >= THICK_MM and along > ASTRAY * seed.height_mm
 
 
 def _wholly_scanned(volume: Volume, shape: BodyShape) -> bool:
