@@ -178,6 +178,8 @@ quiet_period_s = {quiet_period_s}
 sweep_interval_s = 0.5
 disk_reserve_mb = 1
 disk_watermark = 1.0
+[measure]
+concurrency = 3
 [alarms]
 interval_s = 5
 [retention]
