@@ -111,7 +111,7 @@ def test_a_restored_backup_goes_on_where_it_was_made(tmp_path: Path) -> None:
     with fake_pacs(port=port, ae_title=AE_TITLE) as pacs, running.serving(config):
         _wait(config.database, State.DELIVERED)
     assert ": 0 files copied, " in copied.output
-    assert len(pacs.stored) == 1
+    assert sorted(one.Modality for one in pacs.stored) == ["OT", "SR"]
 
 
 def _wait(database: str, state: State) -> None:

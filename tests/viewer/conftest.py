@@ -130,9 +130,9 @@ def _send(study: Study, port: int) -> None:
     subprocess.run(command, check=True, capture_output=True, timeout=120)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def chromium(ohif: Path) -> Iterator[Browser]:
-    """A headless browser."""
+    """A headless browser; while it runs, this thread has an event loop that no other module's tests may meet."""
     SHOTS.mkdir(parents=True, exist_ok=True)
     with browser.chromium(peer("chromium")) as running_browser:
         yield running_browser

@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from structlog.testing import capture_logs
 
 from node.domain.job import MeasureJob
 from node.domain.settings import WorkSettings
@@ -46,9 +47,7 @@ def test_a_refusal_that_the_rule_keeps_at_home_ends_refused(started: Start, tmp_
     assert house.wait_for(State.REFUSED).reason == "phantom-not-found"
 
 
-def test_what_is_looked_up_reaches_the_measurement_and_stays_with_the_job(
-    started: Start, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_what_is_looked_up_reaches_the_measurement_and_stays_with_the_job(started: Start, tmp_path: Path) -> None:
     asked = []
 
     def look_up(job: MeasureJob, turn: int, _stopping: threading.Event) -> MeasureJob:
@@ -59,11 +58,12 @@ def test_what_is_looked_up_reaches_the_measurement_and_stays_with_the_job(
         return replace(job, prior_reports=(kept,), priors_incomplete=True)
 
     house = started((), f"{FUNCTIONS}:tell_priors", look_up=look_up)
-    send(house, tmp_path)
-    house.wait_for(State.MEASURED)
+    with capture_logs() as logged:
+        send(house, tmp_path)
+        house.wait_for(State.MEASURED)
     assert house.ledger.results() == [{"seen": ["a report"], "incomplete": True}]
     assert asked == [0]
-    assert "prior-left-out" in "".join(capsys.readouterr())
+    assert "prior-left-out" in {line["event"] for line in logged}
 
 
 def test_a_crash_is_tried_again(started: Start, tmp_path: Path) -> None:
