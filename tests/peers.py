@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import sys
 from pathlib import Path
 from typing import NoReturn
 
@@ -32,9 +31,9 @@ def peer(program: str) -> str:
 
 
 def _folders() -> list[str]:
-    """PATH without the folder of this interpreter: libraries put programs of the same names there."""
-    own = Path(sys.executable).parent
-    return [one for one in [*os.environ.get("PATH", "").split(os.pathsep), "/usr/sbin"] if one and Path(one) != own]
+    """PATH without virtual environments: libraries put programs of the same names there."""
+    folders = [one for one in [*os.environ.get("PATH", "").split(os.pathsep), "/usr/sbin"] if one]
+    return [one for one in folders if not (Path(one).parent / "pyvenv.cfg").exists()]
 
 
 def peer_file(path: str, package: str) -> Path:
