@@ -9,7 +9,6 @@ from typing import Annotated, Literal
 
 import typer
 
-from node import withdrawal
 from node.cli.console import ConfigOption, cli, ledger, out
 from node.config import Config, load
 from node.ledger import Ledger
@@ -85,6 +84,8 @@ def withdraw(
     config: ConfigOption = None,
 ) -> None:
     """Take a report back: nothing more of it is sent, and archives that have it get a rejection note (IHE IOCM)."""
+    from node import withdrawal  # only here: help and other commands do without its libraries
+
     with ledger(load(config)) as opened:
         told = withdrawal.withdraw(opened, opened.operator.find(series), by, why, reason)
     out.print("Withdrawn. " + (f"A rejection note goes to {', '.join(told)}." if told else "It had been sent nowhere."))
