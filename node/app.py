@@ -146,7 +146,8 @@ class Node:
         self._routes = self._routed(config)
         self._identify()
         self.standing = Standing(config, self.ledger, self._apply, templates="work" in self.roles)
-        self.receiver = Receiver(config.receiver, self.ledger) if "receive" in self.roles else None
+        alone = self.roles == ("receive",)
+        self.receiver = Receiver(config.receiver, self.ledger, alone=alone) if "receive" in self.roles else None
         self.watch = self._watch() if "admin" in self.roles else None
         self.auditor = self._auditor() if "admin" in self.roles else None
         self.deliverer = self._deliverer() if "deliver" in self.roles else None

@@ -7,8 +7,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-
-from apscheduler.schedulers.background import BackgroundScheduler
+from typing import Any
 
 from node import attention, log, routing
 from node.config import Config, Rule
@@ -55,10 +54,13 @@ class Reminder:
         self._ledger = ledger
         self._settings = settings
         self._told: set[str] = set()
-        self._scheduler = BackgroundScheduler(timezone="UTC")
+        self._scheduler: Any = None
 
     def start(self) -> None:
         """Remind at once, then at every interval."""
+        from apscheduler.schedulers.background import BackgroundScheduler  # only here: one role of four reminds
+
+        self._scheduler = BackgroundScheduler(timezone="UTC")
         self._scheduler.add_job(
             lambda: self._guarded(self.remind),
             "interval",
@@ -76,7 +78,7 @@ class Reminder:
 
     def stop(self) -> None:
         """Stop reminding; a look under way is waited for."""
-        if self._scheduler.running:
+        if self._scheduler is not None and self._scheduler.running:
             self._scheduler.shutdown(wait=True)
 
     def remind(self) -> None:
