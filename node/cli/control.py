@@ -39,8 +39,14 @@ Destination = Annotated[
 def hold(series: Series, by: By, why: Why = "not stated", config: ConfigOption = None) -> None:
     """Keep a series' results back, now and when they come, until `release`. It is measured all the same."""
     with ledger(load(config)) as opened:
-        opened.operator.hold(opened.operator.find(series), by, why)
-    out.print("Held: nothing of it is sent until `vbmd-node release`.")
+        there = opened.operator.hold(opened.operator.find(series), by, why)
+    if there:
+        out.print(
+            f"Held: nothing more of it is sent until `vbmd-node release`. {there} of its objects were stored before: "
+        )
+        out.print("`vbmd-node withdraw` takes them back.")
+    else:
+        out.print("Held: nothing of it is sent until `vbmd-node release`.")
 
 
 @cli.command()
