@@ -11,8 +11,9 @@ import typer.main
 from typer.testing import CliRunner
 
 from node import cli
-from node.admin import Watch, alarms, metrics
+from node.admin import alarms, metrics
 from node.admin.alarms import Machine
+from node.admin.watch import Watch
 from node.cli.console import cli as commands
 from node.config import load
 from node.demo.pacs import AE_TITLE, free_port

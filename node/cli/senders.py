@@ -8,7 +8,6 @@ from datetime import UTC, datetime
 from typing import Annotated
 
 import typer
-from pydicom.uid import UID
 from rich.table import Table
 
 from node.cli.console import ConfigOption, cli, ledger, out
@@ -109,6 +108,8 @@ def _free_name(settings: Config, ae_title: str) -> str:
 
 
 def _wanted(stranger: Stranger) -> str:
+    from pydicom.uid import UID  # only here: help and other commands do without its libraries
+
     names = [UID(uid).name for uid in stranger.sop_classes]
     return ", ".join(names[:4]) + (f" and {len(names) - 4} more" if len(names) > 4 else "")
 

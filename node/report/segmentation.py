@@ -18,11 +18,12 @@ from pydicom.sequence import Sequence as DicomSequence
 from pydicom.uid import ExplicitVRLittleEndian
 
 from node.domain.findings import Findings
+from node.domain.instance import InstanceHeader
 from node.domain.job import Provenance
 from node.domain.volume import Mask
 from node.errors import ReportInvalid
 from node.report import identity, items
-from node.report.outline import section
+from node.report.outline import Raster, section
 from node.report.source import Source, SourceFrame
 from node.report.template import Coded, Template
 from node.report.uids import Uids
@@ -30,7 +31,6 @@ from node.report.uids import Uids
 _CATEGORY = Coded("91723000", "SCT", "Anatomical structure")
 _COLOURS = {"body": (240, 214, 160), "voi": (80, 190, 255), "mean": (90, 220, 120)}
 """sRGB, as the pictures paint them."""
-_NEEDED = ("Rows", "Columns", "StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID", "SOPClassUID", "Modality")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -183,40 +183,63 @@ def _where(cuts: Mapping[tuple[int, int], list[Cut]], frames: int, segments: int
 def _fill(dataset: Dataset, cuts: Mapping[tuple[int, int], list[Cut]], frames: list[SourceFrame]) -> None:
     """Put the pixels into the frames that highdicom set out (PS3.3 C.8.20.2; bits packed as in PS3.5 8.1.1)."""
     raster = frames[0].raster
+    pixels = raster.rows * raster.columns
     index = {tuple(_position(frame)[0].ImagePositionPatient): place for place, frame in enumerate(frames)}
-    bits = np.zeros((int(dataset.NumberOfFrames), raster.rows, raster.columns), dtype=np.uint8)
+    packed = np.zeros(-(-int(dataset.NumberOfFrames) * pixels // 16) * 2, dtype=np.uint8)
     for place, group in enumerate(dataset.PerFrameFunctionalGroupsSequence):
         frame = index[tuple(group.PlanePositionSequence[0].ImagePositionPatient)]
         segment = int(group.SegmentIdentificationSequence[0].ReferencedSegmentNumber) - 1
-        for hit, row, column in cuts[frame, segment]:
-            bits[place, row : row + hit.shape[0], column : column + hit.shape[1]] |= hit
+        first, lead = divmod(place * pixels, 8)
+        bits = np.concatenate([np.zeros(lead, dtype=bool), _painted(cuts[frame, segment], raster).ravel()])
+        whole = np.packbits(bits, bitorder="little")
+        packed[first : first + len(whole)] |= whole
     dataset.Rows, dataset.Columns = raster.rows, raster.columns
-    packed = np.packbits(bits.ravel(), bitorder="little").tobytes()
-    dataset.PixelData = packed + b"\0" * (len(packed) % 2)
+    dataset.PixelData = packed.tobytes()
+
+
+def _painted(cuts: list[Cut], raster: Raster) -> NDArray[np.bool_]:
+    """(rows, columns): what a segment covers of an image."""
+    image = np.zeros((raster.rows, raster.columns), dtype=bool)
+    for hit, row, column in cuts:
+        image[row : row + hit.shape[0], column : column + hit.shape[1]] |= hit
+    return image
+
+
+def pixels_covered(planned: Plan, source: Source) -> dict[int, int]:
+    """How many pixels of all images together each segment covers, by Segment Number."""
+    frames = _frames(planned, source)
+    covered: dict[int, int] = {}
+    for (frame, place), cuts in _cuts(planned, frames, source).items():
+        count = int(_painted(cuts, frames[frame].raster).sum())
+        covered[place + 1] = covered.get(place + 1, 0) + count
+    return covered
 
 
 def _image(frame: SourceFrame, source: Source) -> Dataset:
     """As much of a source image as highdicom asks for; names are filled in afterwards, unchecked and unchanged."""
-    header = source.header(frame.sop_instance_uid)
+    item = source.instance(frame.sop_instance_uid)
     image = Dataset()
     for keyword in identity.REQUIRED_EMPTY:
         setattr(image, keyword, None)
-    image.PatientID = ""
-    identity.copy_attributes(header, image, [*_NEEDED, "FrameOfReferenceUID", "NumberOfFrames"])
+    image.PatientID, image.Modality = "", "CT"
+    image.StudyInstanceUID, image.SeriesInstanceUID = item.header.study_instance_uid, item.header.series_instance_uid
+    image.SOPInstanceUID, image.SOPClassUID = frame.sop_instance_uid, frame.sop_class_uid
+    image.FrameOfReferenceUID = item.header.frame_of_reference_uid
     image.Rows = image.Columns = _STAND_IN
     if frame.frame_number is None:
         image.ImagePositionPatient = list(frame.raster.origin_lps_mm)
         image.ImageOrientationPatient = list(_orientation(frame))
         image.PixelSpacing = list(_pixel_spacing(frame))
-        image.SliceThickness = _thickness_mm(header, source)
+        image.SliceThickness = _thickness_mm(item.header, source)
     else:
+        image.NumberOfFrames = item.header.number_of_frames
         image.SharedFunctionalGroupsSequence, image.PerFrameFunctionalGroupsSequence = _groups(frame, source)
     return image
 
 
 def _groups(frame: SourceFrame, source: Source) -> tuple[DicomSequence, DicomSequence]:
     """Functional groups of a multi-frame image (PS3.3 C.7.6.16.2), as plainly as the geometry allows."""
-    item = next(one for one in source.instances if one.header.sop_instance_uid == frame.sop_instance_uid)
+    item = source.instance(frame.sop_instance_uid)
     shared = Dataset()
     shared.PlaneOrientationSequence = hd.PlaneOrientationSequence("PATIENT", _orientation(frame))
     shared.PixelMeasuresSequence = _measures([frame], source)
@@ -228,12 +251,11 @@ def _groups(frame: SourceFrame, source: Source) -> tuple[DicomSequence, DicomSeq
     return DicomSequence([shared]), DicomSequence(frames)
 
 
-def _thickness_mm(header: Dataset, source: Source) -> float:
+def _thickness_mm(header: InstanceHeader, source: Source) -> float:
     """As the image states it, else as far as slices are apart."""
-    try:
-        return float(header["SliceThickness"].value)
-    except (KeyError, TypeError, ValueError):
-        return round(source.volume.spacing_mm[0], 6) if source.volume is not None else 1.0
+    if header.slice_thickness_mm is not None:
+        return header.slice_thickness_mm
+    return round(source.volume.spacing_mm[0], 6) if source.volume is not None else 1.0
 
 
 def _orientation(frame: SourceFrame) -> tuple[float, ...]:

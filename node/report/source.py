@@ -40,6 +40,14 @@ class Region:
     outline: NDArray[np.float64]
 
 
+@dataclass(frozen=True, slots=True)
+class Reference:
+    """What it takes to refer to an object of the study, besides its own UID."""
+
+    series_instance_uid: str
+    sop_class_uid: str
+
+
 @dataclass(slots=True)
 class Source:
     """The measured series; headers are read when they are asked for, once."""
@@ -47,6 +55,7 @@ class Source:
     instances: tuple[StoredInstance, ...]
     volume: Volume | None
     frames: tuple[SourceFrame, ...] = field(init=False)
+    _by_uid: dict[str, StoredInstance] = field(init=False)
     _headers: dict[str, Dataset] = field(init=False, default_factory=dict)
     _normals: NDArray[np.float64] = field(init=False)
     _depths_mm: NDArray[np.float64] = field(init=False)
@@ -56,17 +65,26 @@ class Source:
             raise ReportInvalid("a report needs the images it is about, and there are none")
         once = {item.header.sop_instance_uid: item for item in self.instances}
         self.instances = tuple(sorted(once.values(), key=_position))
+        self._by_uid = once
         self.frames = _frames(self.instances, self.volume)
         self._normals = np.array([frame.raster.normal for frame in self.frames]).reshape(-1, 3)
         origins = np.array([frame.raster.origin_lps_mm for frame in self.frames]).reshape(-1, 3)
         self._depths_mm = np.einsum("fa,fa->f", self._normals, origins)
 
+    def instance(self, sop_instance_uid: str) -> StoredInstance:
+        """One of the images."""
+        return self._by_uid[sop_instance_uid]
+
     def header(self, sop_instance_uid: str) -> Dataset:
         """The header of one image, text decoded."""
         if sop_instance_uid not in self._headers:
-            path = next(i.path for i in self.instances if i.header.sop_instance_uid == sop_instance_uid)
-            self._headers[sop_instance_uid] = read_header(path)
+            self._headers[sop_instance_uid] = read_header(self.instance(sop_instance_uid).path)
         return self._headers[sop_instance_uid]
+
+    def references(self) -> dict[str, Reference]:
+        """How to refer to the images, by SOP Instance UID."""
+        headers = (item.header for item in self.instances)
+        return {one.sop_instance_uid: Reference(one.series_instance_uid, one.sop_class_uid) for one in headers}
 
     @property
     def representative(self) -> Dataset:

@@ -12,10 +12,12 @@ from pydicom.sequence import Sequence
 from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian, SegmentationStorage
 
 from node.domain.job import Kind, Predecessor
+from node.errors import ReportInvalid
 from node.report import bone_density as density_report
 from node.report import heights as heights_report
 from node.report import identity
 from node.report.bone_density import Report
+from node.report.source import Reference
 
 INSTANCE_NUMBER = 1
 _KINDS: Mapping[str, Kind] = {"bone-density": "sr", "heights": "heights"}
@@ -60,8 +62,8 @@ def _document(
     moment = identity.moment(source, created)
     document = template.document
     dataset: Dataset = _CLASSES[report.settings.sr_class](
-        evidence=[_evidence(report, uid) for uid in referenced_instances(root)],
-        content=root,
+        evidence=[_study(report)],
+        content=_beginning(root),
         series_instance_uid=report.uids.uid("series", name),
         series_number=series_number,
         sop_instance_uid=report.uids.uid("instance", name),
@@ -86,6 +88,8 @@ def _document(
             )
         ],
     )
+    dataset.ContentSequence = root.ContentSequence
+    dataset.CurrentRequestedProcedureEvidenceSequence = _evidence(report, root)
     identity.identify(source, dataset)
     for stage in ("InstanceCreation", "Series"):
         setattr(dataset, f"{stage}Date", moment.date)
@@ -125,40 +129,58 @@ def referenced_instances(root: Dataset) -> list[str]:
     return list(found)
 
 
-def _evidence(report: Report, sop_instance_uid: str) -> Dataset:
-    """As much of an image as the document needs; names are filled in afterwards, unchecked and unchanged."""
-    header = _own(report).get(sop_instance_uid) or report.source.header(sop_instance_uid)
-    evidence = Dataset()
+def _beginning(root: hd.sr.ContainerContentItem) -> hd.sr.ContainerContentItem:
+    """The root with its first item alone: highdicom copies and searches all it is given, which takes a second."""
+    alone = hd.sr.ContainerContentItem(name=root.ConceptNameCodeSequence[0], template_id="1500")
+    alone.ContentSequence = hd.sr.ContentSequence([root.ContentSequence[0]])
+    return alone
+
+
+def _study(report: Report) -> Dataset:
+    """As much of an image as highdicom asks for; names are filled in afterwards, unchecked and unchanged."""
+    image = Dataset()
     for keyword in identity.REQUIRED_EMPTY:
-        setattr(evidence, keyword, None)
-    evidence.PatientID = ""
-    identity.copy_attributes(
-        header, evidence, ["StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID", "SOPClassUID", "Modality"]
-    )
-    return evidence
+        setattr(image, keyword, None)
+    image.PatientID = ""
+    needed = ["StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID", "SOPClassUID", "Modality"]
+    identity.copy_attributes(report.source.representative, image, needed)
+    return image
 
 
-def own_instances(report: Report) -> set[str]:
-    """SOP Instance UIDs of the node's own objects that a report may refer to."""
-    return set(_own(report))
+def _evidence(report: Report, root: Dataset) -> Sequence:
+    """Everything that the content refers to, by series (PS3.3 C.17.2.3)."""
+    known = report.source.references() | own_instances(report)
+    of_series: dict[str, list[Dataset]] = {}
+    for uid in referenced_instances(root):
+        if uid not in known:
+            raise ReportInvalid(f"the content refers to {uid}, which is neither measured nor written")
+        one = known[uid]
+        item = Dataset()
+        item.ReferencedSOPClassUID, item.ReferencedSOPInstanceUID = one.sop_class_uid, uid
+        of_series.setdefault(one.series_instance_uid, []).append(item)
+    study = Dataset()
+    study.StudyInstanceUID = report.source.representative.StudyInstanceUID
+    study.ReferencedSeriesSequence = Sequence([_series(uid, images) for uid, images in of_series.items()])
+    return Sequence([study])
 
 
-def _own(report: Report) -> dict[str, Dataset]:
-    """The headers of those that are written: segmentation and sagittal images."""
-    own: dict[str, Dataset] = {}
+def _series(uid: str, images: list[Dataset]) -> Dataset:
+    series = Dataset()
+    series.SeriesInstanceUID, series.ReferencedSOPSequence = uid, Sequence(images)
+    return series
+
+
+def own_instances(report: Report) -> dict[str, Reference]:
+    """The node's own objects that are written beside a report and that it may refer to: segmentation, sagittal images.
+
+    By SOP Instance UID.
+    """
+    own: dict[str, Reference] = {}
     if report.segmentation is not None and "segmentation" in report.written:
-        uid = report.segmentation.sop_instance_uid
-        own[uid] = _reference(report, "segmentation", uid, str(SegmentationStorage), "SEG")
+        series = report.uids.uid("series", "segmentation")
+        own[report.segmentation.sop_instance_uid] = Reference(series, str(SegmentationStorage))
     for reformat in report.findings.reformats if "sagittal" in report.written else ():
+        series = report.uids.uid("series", reformat.name)
         for index in range(len(reformat.hu)):
-            uid = report.uids.uid("instance", reformat.name, index)
-            own[uid] = _reference(report, reformat.name, uid, str(CTImageStorage), "CT")
-    return own
-
-
-def _reference(report: Report, series: str, instance_uid: str, sop_class_uid: str, modality: str) -> Dataset:
-    own = Dataset()
-    own.StudyInstanceUID = report.source.representative.StudyInstanceUID
-    own.SeriesInstanceUID = report.uids.uid("series", series)
-    own.SOPInstanceUID, own.SOPClassUID, own.Modality = instance_uid, sop_class_uid, modality
+            own[report.uids.uid("instance", reformat.name, index)] = Reference(series, str(CTImageStorage))
     return own

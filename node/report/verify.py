@@ -6,7 +6,6 @@ from collections.abc import Iterator, Mapping
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
 
-import highdicom as hd
 import numpy as np
 import pydicom
 from pydicom.dataset import Dataset
@@ -20,6 +19,7 @@ from node.report.heights import candidate_loss_percent
 from node.report.identity import PATIENT_AND_STUDY, taken
 from node.report.outline import Raster
 from node.report.read_back import LevelSummary, SrSummary
+from node.report.segmentation import pixels_covered
 from node.report.sr import own_instances, referenced_instances, walk
 
 _GEOMETRY_TOLERANCE_MM = 1e-3
@@ -32,7 +32,7 @@ _SCOORD_LIMIT = 0.5
 def bone_density(path: Path, report: Report) -> None:
     """Check a report file. Raises ``ReportInvalid`` with everything that is wrong."""
     dataset = pydicom.dcmread(path)
-    summary = read_back.summary(path, report.template)
+    summary = read_back.summarised(dataset, report.template)
     problems = [
         *_identity(dataset, report),
         *_numbers(summary, report),
@@ -47,7 +47,7 @@ def bone_density(path: Path, report: Report) -> None:
 def heights(path: Path, report: Report) -> None:
     """Check the file of vertebral heights: every number against the findings, every outline on its image."""
     dataset = pydicom.dcmread(path)
-    stated = {one.level: one for one in read_back.levels(path, report.template)}
+    stated = {one.level: one for one in read_back.levels_of(dataset, report.template)}
     problems = [*_identity(dataset, report), *_tree(dataset), *_references(dataset, report)]
     for vertebra in report.findings.vertebrae:
         if vertebra.heights is None:
@@ -69,21 +69,34 @@ def segmentation(path: Path, report: Report) -> None:
     planned, volume = report.segmentation, report.source.volume
     if planned is None or volume is None:
         raise ReportInvalid(f"{path.name}: there is nothing to compare the segmentation with")
-    read = hd.seg.segread(path)
+    tracked = {int(item.SegmentNumber): str(item.TrackingUID) for item in dataset.SegmentSequence}
+    wanted, found = pixels_covered(planned, report.source), _pixels_set(dataset)
     for segment in planned.segments:
         number = planned.number[segment.name]
-        description = read.get_segment_description(number)
-        if description.tracking_uid != report.uids.uid(*segment.name):
+        if tracked.get(number) != report.uids.uid(*segment.name):
             problems.append(f"segment {number} is not {segment.label}")
+        if found.get(number) != wanted.get(number):
+            problems.append(f"{segment.label} covers {found.get(number)} pixels, not {wanted.get(number)}")
     instances = {
         str(item.ReferencedSOPInstanceUID)
         for series in dataset.ReferencedSeriesSequence
         for item in series.ReferencedInstanceSequence
     }
-    known = {item.header.sop_instance_uid for item in report.source.instances}
-    if not instances <= known:
+    if not instances <= report.source.references().keys():
         problems.append("images that are not of the series are referred to")
     _raise(path, problems)
+
+
+def _pixels_set(dataset: Dataset) -> dict[int, int]:
+    """Pixels of each segment of a binary segmentation, by Segment Number (bits packed as in PS3.5 8.1.1)."""
+    packed, size = np.frombuffer(dataset.PixelData, dtype=np.uint8), dataset.Rows * dataset.Columns
+    found: dict[int, int] = {}
+    for place, group in enumerate(dataset.PerFrameFunctionalGroupsSequence):
+        number = int(group.SegmentIdentificationSequence[0].ReferencedSegmentNumber)
+        first, lead = divmod(place * size, 8)
+        bits = np.unpackbits(packed[first : first + -(-(lead + size) // 8)], bitorder="little")
+        found[number] = found.get(number, 0) + int(bits[lead : lead + size].sum())
+    return found
 
 
 def reformat_image(path: Path, reformat: Reformat, index: int, report: Report) -> None:
@@ -244,7 +257,7 @@ def _statements(summary: SrSummary, report: Report) -> Iterator[str]:
 
 def _references(dataset: Dataset, report: Report) -> Iterator[str]:
     """Every object referred to is of the series or written beside the report, and stands in the evidence."""
-    known = {item.header.sop_instance_uid for item in report.source.instances} | own_instances(report)
+    known = report.source.references().keys() | own_instances(report).keys()
     evidence = {
         str(image.ReferencedSOPInstanceUID)
         for study in dataset.get("CurrentRequestedProcedureEvidenceSequence", ())

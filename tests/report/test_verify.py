@@ -140,3 +140,16 @@ def test_changed_position_is_seen(head_first: Written, out_dir: Path) -> None:
     moved = replace(findings.reformats[0], affine_lps_mm=findings.reformats[0].affine_lps_mm + 0.01)
     with pytest.raises(ReportInvalid, match="does not lie where"):
         verify.reformat_image(path, moved, 0, report)
+
+
+def test_changed_segment_is_seen(head_first: Written, out_dir: Path) -> None:
+    stored, volume = head_first
+    job = fixtures.job(stored, out_dir)
+    findings = fixtures.findings(volume, stored)
+    (path,) = [one.path for one in write(findings, volume, job) if one.kind == "segmentation"]
+    report = files.prepare(findings, volume, job)
+    dataset = pydicom.dcmread(path)
+    dataset.PixelData = dataset.PixelData[:-1] + bytes([dataset.PixelData[-1] ^ 1])
+    dataset.save_as(path)
+    with pytest.raises(ReportInvalid, match="pixels, not"):
+        verify.segmentation(path, report)
