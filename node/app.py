@@ -279,7 +279,8 @@ def serve(
     roles: Sequence[Role] = ROLES,
     function: str = "node.pipeline:run",
 ) -> None:
-    """Run a node, or some roles of one, until SIGTERM or SIGINT."""
+    """Run a node, or some roles of one, until SIGTERM or SIGINT; other users of the machine read none of its files."""
+    os.umask(os.umask(0) | 0o027)
     done = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: done.set())

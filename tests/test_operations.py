@@ -118,6 +118,6 @@ def test_a_restored_backup_goes_on_where_it_was_made(tmp_path: Path) -> None:
 def _wait(database: str, state: State) -> None:
     ledger = Ledger(database)
     try:
-        wait_until(lambda: [row.state for row in ledger.status()] == [state], 60.0, ledger.status)
+        wait_until(lambda: [row.state for row in ledger.status()] == [state], 120.0, ledger.status)
     finally:
         ledger.close()

@@ -20,6 +20,8 @@ from node.resources import shipped
 senders = typer.Typer(invoke_without_command=True, help="Senders that were turned away: list, approve, forget.")
 cli.add_typer(senders, name="senders")
 
+_NOT_OVER_TLS = "not-over-tls"
+"""Why a known sender was turned away (node.intake.admission)."""
 Id = Annotated[int, typer.Argument(metavar="ID", help="The number that `senders` shows.")]
 
 
@@ -61,6 +63,11 @@ def approve(
     settings = load(config)
     with ledger(settings) as opened:
         stranger = _find(opened.senders.find(id), id)
+        if stranger.reason == _NOT_OVER_TLS:
+            raise NodeError(
+                f"{stranger.calling_ae_title} is let in already, over TLS alone (tls_only): let it call the TLS port, "
+                f"or change that in {settings.file}."
+            )
         chosen = name or _free_name(settings, stranger.calling_ae_title)
         _add(settings, chosen, stranger, any_host=any_host)
         opened.senders.close(id, "sender-approved", name=chosen, ae_title=stranger.calling_ae_title, host=stranger.host)

@@ -28,8 +28,8 @@ from node.ledger.states import DeliveryState
 
 PATIENCE = 4
 """Refusals of an image after which the report that cites it goes without it."""
-_IDLE_S = 5.0
-"""Another process may have left something to deliver."""
+_IDLE_S = 2.0
+"""Another process, or an operator, may have left something to deliver."""
 
 _log = log.get(__name__)
 
