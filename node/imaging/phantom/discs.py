@@ -28,6 +28,8 @@ _MATERIAL_HU = (-250.0, 2500.0)
 _SEARCH_RADII_MM = (5.0, 7.0, 9.5, 12.5)
 MAX_FALL = 2.0
 """Of the typical one: a face of the slab towards the air falls more, and must not draw the circle to itself."""
+_TO_AIR = np.array([1, 1, 1, 0, 0], dtype=bool)
+"""Steps before air begins, in which HU fall already: the faces of a slim slab are no edge of a rod."""
 _ANGLES = np.linspace(0.0, 2 * np.pi, 24, endpoint=False)
 _STEP_MM = 0.75
 _REACH_MM = 19.5
@@ -124,7 +126,9 @@ def _circle(rays: Floats, signs: Floats) -> tuple[Floats, Floats]:
     a circle is fitted to the edges of those rays that stay in the scan field.
     """
     seen = rays > UNSEEN_HU
-    fall = -np.diff(np.clip(rays, *_MATERIAL_HU), axis=2) * signs[:, None, None] * (seen[:, :, 1:] & seen[:, :, :-1])
+    solid = ~ndimage.binary_dilation(rays < _MATERIAL_HU[0], _TO_AIR[None, None, :])[:, :, 1:]
+    fall = -np.diff(np.clip(rays, *_MATERIAL_HU), axis=2) * signs[:, None, None]
+    fall = np.where(solid & seen[:, :, 1:] & seen[:, :, :-1], fall, 0.0)
     at = (np.arange(fall.shape[2]) + 0.5) * _STEP_MM
     typical = np.median(fall, axis=1)
     typical[:, (at < MIN_RADIUS_MM - 1) | (at > MAX_RADIUS_MM)] = -np.inf

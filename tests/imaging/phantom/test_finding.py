@@ -101,6 +101,14 @@ def test_a_phantom_with_one_rod_too_faint_for_a_circle_is_not_taken_for_one_of_f
         find(scene, (MODELS["siemens-osteo-nominal"],))
 
 
+def test_the_faces_of_a_slim_bar_draw_no_circle_away_from_its_outermost_rod() -> None:
+    slab = Slab(radius=6.6, pitch=40.1, thickness=25.6, margin=13.5, base_hu=98.0)
+    scanner = replace(SCANNER, psf_mm=1.1, pixel_mm=1.67, matrix=220, ha_per_k2hpo4=0.84)
+    scene = build(recipe(BMAS, slab=slab, scanner=scanner, pose=Pose(roll=-6.0)))
+
+    assert_rods(scene, find(scene, (BMAS,)), hu_limit=2.5)
+
+
 def test_a_bubble_and_the_end_of_the_slab_do_not_enter_the_reading() -> None:
     scene = build(recipe(BMAS, bubbles=True, pose=Pose(z_to=30.0), slab=Slab(base_hu=30.0)))
     found = find(scene)
