@@ -1,5 +1,9 @@
 # The node in a container: state in /var/lib/vbmd-node, configuration in /etc/vbmd-node/node.toml.
-#   docker build -t vbmd-node . && docker run -p 11112:11112 -v vbmd:/var/lib/vbmd-node -v ./etc:/etc/vbmd-node vbmd-node
+#   docker build -t vbmd-node .
+#   docker run --init --stop-timeout 60 -p 11112:11112 -v vbmd:/var/lib/vbmd-node -v "$PWD/etc":/etc/vbmd-node:ro vbmd-node
+# --init: somebody has to bury what a measurement that was killed leaves behind. Without :ro `senders approve` and
+# `config rollback` can write the configuration from inside. A folder of the host in place of the volume must belong to
+# the user vbmd (its number: docker run --rm --entrypoint id vbmd-node).
 FROM python:3.11-slim-bookworm AS build
 WORKDIR /src
 COPY pyproject.toml README.md ./
@@ -15,7 +19,7 @@ FROM python:3.11-slim-bookworm
 RUN apt-get update -qq \
  && apt-get install -y -qq --no-install-recommends fonts-noto-cjk fonts-dejavu-core \
  && rm -rf /var/lib/apt/lists/*
-RUN useradd --system --create-home --home-dir /var/lib/vbmd-node vbmd \
+RUN useradd --system --user-group --create-home --home-dir /var/lib/vbmd-node vbmd \
  && install -d -o vbmd -g vbmd /etc/vbmd-node
 COPY --from=build /opt/vbmd-node /opt/vbmd-node
 ENV PATH=/opt/vbmd-node/bin:$PATH VBMD_NODE_ADMIN_PORT=9112

@@ -28,7 +28,8 @@ from node.standing import Standing
 from node.workflow.presence import Presence, exclusive
 
 if TYPE_CHECKING:
-    from node.admin import Auditor, Here, Watch
+    from node.admin.audit import Auditor, Here
+    from node.admin.watch import Watch
     from node.delivery import Deliverer, Lookup
     from node.workflow.engine import Engine
 
@@ -145,7 +146,8 @@ class Node:
         self._routes = self._routed(config)
         self._identify()
         self.standing = Standing(config, self.ledger, self._apply, templates="work" in self.roles)
-        self.receiver = Receiver(config.receiver, self.ledger) if "receive" in self.roles else None
+        alone = self.roles == ("receive",)
+        self.receiver = Receiver(config.receiver, self.ledger, alone=alone) if "receive" in self.roles else None
         self.watch = self._watch() if "admin" in self.roles else None
         self.auditor = self._auditor() if "admin" in self.roles else None
         self.deliverer = self._deliverer() if "deliver" in self.roles else None
@@ -156,12 +158,12 @@ class Node:
         self.presence = Presence(self.ledger, self.executor_id, self.host, self.roles, adopt)
 
     def _watch(self) -> Watch:
-        from node.admin import Watch
+        from node.admin.watch import Watch
 
         return Watch(self.ledger, self.config, self._door)
 
     def _auditor(self) -> Auditor:
-        from node.admin import Auditor
+        from node.admin.audit import Auditor
 
         return Auditor(self.ledger, self.config.audit, self._here, self.executor_id, self.config.receiver.tls)
 
@@ -259,7 +261,7 @@ class Node:
         return self.receiver.totals if self.receiver else {}
 
     def _here(self) -> Here:
-        from node.admin import Here
+        from node.admin.audit import Here
 
         by_name = {one.name: one for one in self.config.destinations}
         return Here(self.config.receiver.ae_title, self.host, by_name)
@@ -277,7 +279,8 @@ def serve(
     roles: Sequence[Role] = ROLES,
     function: str = "node.pipeline:run",
 ) -> None:
-    """Run a node, or some roles of one, until SIGTERM or SIGINT."""
+    """Run a node, or some roles of one, until SIGTERM or SIGINT; other users of the machine read none of its files."""
+    os.umask(os.umask(0) | 0o027)
     done = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: done.set())

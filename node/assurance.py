@@ -5,14 +5,12 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
-from apscheduler.schedulers.background import BackgroundScheduler
-
-from node import log, routing
+from node import attention, log, routing
 from node.config import Config, Rule
-from node.dicom import geometry, scan
 from node.domain.instance import Series
 from node.domain.job import MeasureJob
 from node.domain.phantom import PhantomModel
@@ -21,8 +19,6 @@ from node.domain.settings import QualitySettings
 from node.errors import NodeError, StudyRefused
 from node.ledger import Ledger, LedgerUnavailable, keys
 from node.quality.borrowing import quality_of
-from node.quality.charts import named
-from node.quality.standing import Due, due, standings, told
 
 _log = log.get(__name__)
 
@@ -51,33 +47,6 @@ def qa_phantoms(config: Config) -> tuple[PhantomModel, ...]:
     return tuple(config.phantoms[name] for name in config.qa_phantoms)
 
 
-def today(ledger: Ledger) -> date:
-    """The day by the ledger's clock (UTC)."""
-    return datetime.fromtimestamp(ledger.now(), UTC).date()
-
-
-def dues(ledger: Ledger, settings: QualitySettings) -> tuple[Due, ...]:
-    """QA scans that are overdue."""
-    found = due(ledger.quality_record(), settings, today(ledger)) if settings.interval_days > 0 else ()
-    return tuple(one for one in found if one.overdue_days > 0)
-
-
-def alarms(ledger: Ledger, settings: QualitySettings) -> tuple[str, ...]:
-    """Open alarms of every scanner, in words."""
-    record = ledger.quality_record(patients=False)
-    return tuple(
-        f"{named(one.setup.key)}: {told(chart, alarm)} ({alarm.when})"
-        for one in standings(record, settings)
-        for chart, alarm in one.alarms
-    )
-
-
-def attention(ledger: Ledger, settings: QualitySettings) -> tuple[str, ...]:
-    """Overdue QA scans and open alarms, for ``status``."""
-    late = tuple(one.sentence for one in dues(ledger, settings))
-    return late + tuple(f"Out of control: {sentence}" for sentence in alarms(ledger, settings))
-
-
 class Reminder:
     """Says in the log, from ``start`` to ``stop``, which QA scans are overdue and which scanners are out of control."""
 
@@ -85,10 +54,13 @@ class Reminder:
         self._ledger = ledger
         self._settings = settings
         self._told: set[str] = set()
-        self._scheduler = BackgroundScheduler(timezone="UTC")
+        self._scheduler: Any = None
 
     def start(self) -> None:
         """Remind at once, then at every interval."""
+        from apscheduler.schedulers.background import BackgroundScheduler  # only here: one role of four reminds
+
+        self._scheduler = BackgroundScheduler(timezone="UTC")
         self._scheduler.add_job(
             lambda: self._guarded(self.remind),
             "interval",
@@ -106,19 +78,19 @@ class Reminder:
 
     def stop(self) -> None:
         """Stop reminding; a look under way is waited for."""
-        if self._scheduler.running:
+        if self._scheduler is not None and self._scheduler.running:
             self._scheduler.shutdown(wait=True)
 
     def remind(self) -> None:
         """Log every overdue QA scan and every open alarm."""
-        for one in dues(self._ledger, self._settings):
+        for one in attention.dues(self._ledger, self._settings):
             _log.warning("qa-scan-due", scanner=one.key.scanner, days=one.overdue_days, message=one.sentence)
         self._told = set()
         self.watch()
 
     def watch(self) -> None:
         """Log alarms that have not been logged since the last reminder: called whenever a scan was measured."""
-        found = alarms(self._ledger, self._settings)
+        found = attention.alarms(self._ledger, self._settings)
         for sentence in found:
             if sentence not in self._told:
                 _log.error("scanner-out-of-control", message=sentence)
@@ -155,6 +127,8 @@ def add(paths: Iterable[Path], config: Config, ledger: Ledger, job: Callable[[Se
     ``job`` makes the measurement that a series would get. Every series of a study is measured, unlike in the node,
     which takes the best one.
     """
+    from node.dicom import scan  # only here: a node that serves has no folders to look through
+
     with tempfile.TemporaryDirectory(prefix="vbmd-node-") as scratch:
         found, skipped = scan.collect(paths, Path(scratch))
         yield from (Added(one.name, one.message, None, None) for one in skipped)
@@ -163,7 +137,7 @@ def add(paths: Iterable[Path], config: Config, ledger: Ledger, job: Callable[[Se
 
 
 def _added(series: Series, ledger: Ledger, job: Callable[[Series], MeasureJob]) -> Added:
-    from node.dicom import read  # only here: a node that serves does without the libraries that measure
+    from node.dicom import geometry, read  # only here: a node that serves does without the libraries that measure
     from node.scan_record import without_patient
 
     name = series.series_instance_uid

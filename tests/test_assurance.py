@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 import structlog
 
-from node import assurance
+from node import assurance, attention
 from node.config import Config, load
 from node.domain.instance import InstanceHeader, Plane, Series, StoredInstance
 from node.domain.quality import QualityRecord
@@ -67,7 +67,7 @@ def test_status_shows_what_is_overdue_and_out_of_control(ledger: Ledger, clock: 
     for number, scan in enumerate(scans):
         ledger.record_scan(f"1.2.{number}", "set", scan)
     clock.now = (NOON + timedelta(days=400)).timestamp()
-    told = assurance.attention(ledger, SETTINGS)
+    told = attention.attention(ledger, SETTINGS)
     assert told[0].startswith("QA scan of SN-1001, 120 kV, standard kernel due since")
     assert all(line.startswith("Out of control: SN-1001") for line in told[1:])
     assert len(told) > 1

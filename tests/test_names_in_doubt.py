@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from dataclasses import replace
 from datetime import date
 
@@ -15,6 +16,7 @@ from node.domain.job import MeasureJob, MeasureOutcome, Provenance
 from node.domain.prior import PriorResult
 from node.domain.settings import MeasurementSettings
 from node.report import summary
+from node.report.page import _Page
 from node.resources import shipped
 from node.synthetic import dicom
 from node.synthetic.phantoms import MINDWAYS_5
@@ -35,7 +37,22 @@ def case() -> SyntheticCase:
 
 
 @pytest.fixture(scope="module")
-def reported(case: SyntheticCase, tmp_path_factory: pytest.TempPathFactory) -> MeasureOutcome:
+def on_the_page() -> Iterator[list[str]]:
+    """Every text that the summary page writes."""
+    said: list[str] = []
+    plain = _Page.write
+
+    def listening(self: _Page, x: float, y: float, text: str, *rest: object, **named: object) -> None:
+        said.append(text)
+        plain(self, x, y, text, *rest, **named)  # type: ignore[arg-type]
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(_Page, "write", listening)
+        yield said
+
+
+@pytest.fixture(scope="module")
+def reported(case: SyntheticCase, on_the_page: list[str], tmp_path_factory: pytest.TempPathFactory) -> MeasureOutcome:
     folder = tmp_path_factory.mktemp("doubt")
     dicom.write(case, folder / "ct")
     (series,), _ = scan.collect([folder / "ct"], folder / "scratch")
@@ -87,8 +104,23 @@ def test_the_result_holds_every_reading_with_its_densities(reported: MeasureOutc
     assert all(one["vbmd_mg_cm3"] > 0 for reading in readings for one in reading["levels"].values())
 
 
-def test_the_report_says_both_densities(reported: MeasureOutcome) -> None:
+def test_the_report_says_the_densities_of_every_reading(reported: MeasureOutcome) -> None:
     (said,) = [summary(one.path).refusal for one in reported.objects if one.kind == "sr"]
     assert said is not None
     assert "levels-ambiguous" in said
-    assert said.count("mg/cm³") >= 2
+    for value in densities_told(reported):
+        assert f"{value} mg/cm³" in said or f"{value}," in said
+
+
+def test_the_page_shows_the_densities_of_every_reading(reported: MeasureOutcome, on_the_page: list[str]) -> None:
+    assert "summary" in {one.kind for one in reported.objects}
+    page = " ".join(on_the_page)
+    assert "Not measured" in page
+    for value in densities_told(reported):
+        assert f"{value} mg/cm³" in page or f"{value}," in page
+
+
+def densities_told(reported: MeasureOutcome) -> list[str]:
+    """Of L1 and L2 in every reading of the result, as they are printed."""
+    readings = json.loads(reported.result_json.read_text())["refusal"]["evidence"]["readings"]
+    return [f"{one['vbmd_mg_cm3']:.1f}" for reading in readings for one in reading["levels"].values()]

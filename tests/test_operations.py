@@ -11,8 +11,9 @@ import typer.main
 from typer.testing import CliRunner
 
 from node import cli
-from node.admin import Watch, alarms, metrics
+from node.admin import alarms, metrics
 from node.admin.alarms import Machine
+from node.admin.watch import Watch
 from node.cli.console import cli as commands
 from node.config import load
 from node.demo.pacs import AE_TITLE, free_port
@@ -117,6 +118,6 @@ def test_a_restored_backup_goes_on_where_it_was_made(tmp_path: Path) -> None:
 def _wait(database: str, state: State) -> None:
     ledger = Ledger(database)
     try:
-        wait_until(lambda: [row.state for row in ledger.status()] == [state], 60.0, ledger.status)
+        wait_until(lambda: [row.state for row in ledger.status()] == [state], 120.0, ledger.status)
     finally:
         ledger.close()

@@ -42,6 +42,16 @@ def test_a_receiver_takes_less_than_100_mb(receiver: tuple[int, int], tmp_path: 
     assert int(status[status.index("VmRSS:") + 1]) * 1024 / 1e6 < MOST_MB
 
 
+def test_others_on_the_machine_read_nothing_of_what_is_kept(receiver: tuple[int, int], tmp_path: Path) -> None:
+    (file,) = ct_series(tmp_path / "one", study=3, count=1)
+    subprocess.run(
+        [peer("storescu"), "-aet", SCANNER, "-aec", "VBMD_NODE", "127.0.0.1", str(receiver[1]), str(file)], check=True
+    )
+    kept = [path for path in (tmp_path / "node" / "state").rglob("*") if path.is_file()]
+    assert {path.suffix for path in kept} >= {".dcm", ".sqlite"}
+    assert [path.name for path in kept if path.stat().st_mode & 0o007] == []
+
+
 def test_a_receiver_loads_no_engine_and_no_decoder(receiver: tuple[int, int]) -> None:
     maps = Path(f"/proc/{receiver[0]}/maps").read_text()
     assert "pydantic_core" in maps

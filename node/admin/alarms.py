@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import shutil
+import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from node.config import Config
 from node.domain.settings import AlarmSettings
 from node.ledger import Ledger
 from node.ledger.controls import Control, Switch
@@ -149,6 +151,13 @@ def disks(folders: Iterable[Path]) -> dict[str, tuple[float, float]]:
         else:
             found[str(folder)] = (usage.free / max(1, usage.total), float(usage.free))
     return found
+
+
+def machine(ledger: Ledger, config: Config, jump_s: float = 0.0) -> Machine:
+    """Disks and clock of this machine."""
+    offset = time.time() - ledger.executors.clock()
+    folders = dict.fromkeys([config.receiver.spool, config.state])
+    return Machine(disks(folders), offset, jump_s)
 
 
 def _duration(seconds: float) -> str:

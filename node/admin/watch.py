@@ -71,7 +71,7 @@ class Watch:
 
     def machine(self) -> Machine:
         """This machine's side of the figures."""
-        return machine(self._ledger, self._config, self._jump_s)
+        return alarms.machine(self._ledger, self._config, self._jump_s)
 
     def tidy(self) -> None:
         """Remove what may go, when the interval has passed."""
@@ -115,10 +115,3 @@ class Watch:
         figures = replace(figures, lanes=idle | dict(figures.lanes))
         found = alarms.look(self._ledger, self._config.alarms, seen, figures)
         return metrics.NodeCollector(figures, seen, found, self._door(), self._ledger.controls.all())
-
-
-def machine(ledger: Ledger, config: Config, jump_s: float = 0.0) -> Machine:
-    """Disks and clock of this machine."""
-    offset = time.time() - ledger.executors.clock()
-    folders = dict.fromkeys([config.receiver.spool, config.state])
-    return Machine(alarms.disks(folders), offset, jump_s)

@@ -7,13 +7,14 @@ from typing import Annotated, Any
 
 import typer
 
-from node import app, report, standing
 from node.cli.console import cli, out
 
 
 @cli.command()
 def check(path: Annotated[Path | None, typer.Argument(help="Configuration file or its folder.")] = None) -> None:
     """Validate a configuration: every problem with file, key and remedy."""
+    from node import app, report, standing  # only here: help and other commands do without its libraries
+
     checked = standing.read(path)
     app.require_engines(checked)
     out.print(f"{checked.file}: good.", markup=False)

@@ -8,7 +8,6 @@ from typing import Annotated
 import typer
 from rich.table import Table
 
-from node import standing
 from node.cli.console import ConfigOption, cli, ledger_at, out
 from node.config.load import whereabouts
 from node.config.versions import bundle, differences, put_back, validate
@@ -26,6 +25,8 @@ def history(
     config: ConfigOption = None, as_json: Annotated[bool, typer.Option("--json", help="Machine-readable.")] = False
 ) -> None:
     """List every configuration that came into force; the last is in force now."""
+    from node import standing  # only here: help and other commands do without its libraries
+
     file, database = whereabouts(config)
     with ledger_at(database) as opened:
         versions = opened.configs.all()

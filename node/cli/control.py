@@ -9,7 +9,6 @@ from typing import Annotated, Literal
 
 import typer
 
-from node import withdrawal
 from node.cli.console import ConfigOption, cli, ledger, out
 from node.config import Config, load
 from node.ledger import Ledger
@@ -40,8 +39,14 @@ Destination = Annotated[
 def hold(series: Series, by: By, why: Why = "not stated", config: ConfigOption = None) -> None:
     """Keep a series' results back, now and when they come, until `release`. It is measured all the same."""
     with ledger(load(config)) as opened:
-        opened.operator.hold(opened.operator.find(series), by, why)
-    out.print("Held: nothing of it is sent until `vbmd-node release`.")
+        there = opened.operator.hold(opened.operator.find(series), by, why)
+    if there:
+        out.print(
+            f"Held: nothing more of it is sent until `vbmd-node release`. {there} of its objects were stored before: "
+        )
+        out.print("`vbmd-node withdraw` takes them back.")
+    else:
+        out.print("Held: nothing of it is sent until `vbmd-node release`.")
 
 
 @cli.command()
@@ -85,6 +90,8 @@ def withdraw(
     config: ConfigOption = None,
 ) -> None:
     """Take a report back: nothing more of it is sent, and archives that have it get a rejection note (IHE IOCM)."""
+    from node import withdrawal  # only here: help and other commands do without its libraries
+
     with ledger(load(config)) as opened:
         told = withdrawal.withdraw(opened, opened.operator.find(series), by, why, reason)
     out.print("Withdrawn. " + (f"A rejection note goes to {', '.join(told)}." if told else "It had been sent nowhere."))

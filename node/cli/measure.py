@@ -6,13 +6,16 @@ import json
 import shutil
 import tempfile
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from node import log, offline, show
+from node import log, show
 from node.cli.console import ConfigOption, cli, err, out
 from node.config import load
+
+if TYPE_CHECKING:
+    from node import offline
 
 
 @cli.command()
@@ -23,6 +26,8 @@ def measure(
     config: ConfigOption = None,
 ) -> None:
     """Measure without a network: one result for each series that the rules select, a reason for each other."""
+    from node import offline  # only here: help and other commands do without its libraries
+
     log.setup("WARNING")
     settings = load(config)
     scratch = None if out_dir else Path(tempfile.mkdtemp(prefix="vbmd-node-"))
@@ -45,6 +50,8 @@ def measure(
 
 
 def _print_entry(entry: offline.Measured | offline.Ignored, *, kept: bool) -> None:
+    from node import offline
+
     if isinstance(entry, offline.Ignored):
         slug = f"{entry.decision.reason}: " if entry.decision else ""
         out.print(f"ignored  {entry.name}  {slug}{entry.message}", markup=False)

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from node import app, assurance, log, offline, show_qa
+from node import attention, log, show_qa
 from node.cli.console import ConfigOption, cli, ledger, out
 from node.config import load
 from node.domain.quality import QualityRecord, RecordedScan
@@ -17,7 +17,6 @@ from node.ledger import Ledger
 from node.ledger.quality import NewResolution
 from node.quality.borrowing import cross_calibrate
 from node.quality.charts import named
-from node.quality.page import Edition, page
 from node.quality.standing import Standing, due, standings
 
 commands = typer.Typer(
@@ -43,7 +42,7 @@ def table(
     settings = load(config)
     with ledger(settings) as opened:
         record = opened.quality_record(scanner)
-        dues = due(record, settings.quality, assurance.today(opened))
+        dues = due(record, settings.quality, attention.today(opened))
     found = standings(record, settings.quality)
     if as_json:
         out.print_json(data=show_qa.as_json(found, dues, record, settings.quality))
@@ -70,6 +69,8 @@ def add(
     config: ConfigOption = None,
 ) -> None:
     """Measure QA scans offline and add them to the record; every series of a study counts."""
+    from node import assurance, offline  # only here: help and other commands do without its libraries
+
     log.setup("WARNING")
     settings = load(config)
     recorded = 0
@@ -80,7 +81,7 @@ def add(
             recorded += entry.record is not None
             label = f"recorded as scan {entry.scan}" if entry.record else "not recorded"
             out.print(f"{label}  {entry.name}  {entry.message}", markup=False)
-        for sentence in assurance.alarms(opened, settings.quality):
+        for sentence in attention.alarms(opened, settings.quality):
             out.print(f"ALARM  {sentence}", style="red", markup=False)
     finally:
         opened.close()
@@ -115,11 +116,14 @@ def report(
     file: Annotated[Path, typer.Option("--out", help="HTML file; prints on A4.")] = Path("qa-report.html"),
 ) -> None:
     """Write the page that a physicist signs: accuracy, precision, limits, history and calibrations in force."""
+    from node import app  # only here: help and other commands do without its libraries
+    from node.quality.page import Edition, page
+
     settings = load(config)
     with ledger(settings) as opened:
         record = opened.quality_record(scanner)
         found = _some(standings(record, settings.quality))
-        by = Edition(assurance.today(opened), app.software_version(), settings.digest)
+        by = Edition(attention.today(opened), app.software_version(), settings.digest)
     phantoms = [name for name, one in settings.phantoms.items() if one.kind != "qa"]
     file.write_text(page(found, record, settings.quality, phantoms, by), encoding="utf-8")
     out.print(str(file), markup=False)
@@ -136,12 +140,14 @@ def resolve(
     ] = False,
 ) -> None:
     """Resolve every alarm of a scanner: its cause was found and dealt with."""
+    from node import assurance  # only here: help and other commands do without its libraries
+
     settings = load(config)
     with ledger(settings) as opened:
         known = assurance.only_scanner(opened.quality_record(patients=False), scanner)
-        today = assurance.today(opened)
+        today = attention.today(opened)
         opened.resolve_alarms(NewResolution(known, today, new_baseline, (by or getpass.getuser())[:64], note))
-        left = assurance.alarms(opened, settings.quality)
+        left = attention.alarms(opened, settings.quality)
     out.print(f"Alarms of scanner {known} up to today are resolved.", markup=False)
     for sentence in left:
         out.print(f"ALARM  {sentence}", style="red", markup=False)

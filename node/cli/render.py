@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from node import log, offline
+from node import log
 from node.cli.console import ConfigOption, cli, err, out
 from node.config import load
 
@@ -23,6 +23,8 @@ def render(
     The rules do not matter here, and nothing is reported or sent. The pictures hold no patient's name. Only DICOM is
     read: NIfTI and other research formats are not.
     """
+    from node import offline  # only here: help and other commands do without its libraries
+
     log.setup("WARNING")
     drawn = 0
     for entry in offline.render(paths, load(config), out_dir):

@@ -5,17 +5,19 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.table import Table
 
-from node import app, rehearsal, routing
 from node.cli.console import ConfigOption, cli, ledger, out
 from node.config import load, load_with
 from node.domain.decision import Decision
 from node.ledger.decisions import PastDecision
-from node.rehearsal import Rehearsed
+
+if TYPE_CHECKING:
+    from node import routing
+    from node.rehearsal import Rehearsed
 
 rules = typer.Typer(no_args_is_help=True, help="Routing rules: try changed ones on past series, explain a decision.")
 cli.add_typer(rules, name="rules")
@@ -35,6 +37,8 @@ def try_(
 
     Tables that RULES does not have are taken from the configuration.
     """
+    from node import rehearsal  # only here: help and other commands do without its libraries
+
     settings, candidate = load(config), load_with(file, config)
     with ledger(settings) as opened:
         found = list(rehearsal.rehearse(opened, candidate, rehearsal.moment(since, opened.now())))
@@ -64,6 +68,8 @@ def explain(
     as_json: AsJson = False,
 ) -> None:
     """Show, rule by rule, why a series matches or not, under the configuration on disk; and what was decided before."""
+    from node import app, routing  # only here: help and other commands do without its libraries
+
     settings = load(config)
     with ledger(settings) as opened:
         place = opened.decisions.place(series)

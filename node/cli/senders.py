@@ -8,7 +8,6 @@ from datetime import UTC, datetime
 from typing import Annotated
 
 import typer
-from pydicom.uid import UID
 from rich.table import Table
 
 from node.cli.console import ConfigOption, cli, ledger, out
@@ -21,6 +20,8 @@ from node.resources import shipped
 senders = typer.Typer(invoke_without_command=True, help="Senders that were turned away: list, approve, forget.")
 cli.add_typer(senders, name="senders")
 
+_NOT_OVER_TLS = "not-over-tls"
+"""Why a known sender was turned away (node.intake.admission)."""
 Id = Annotated[int, typer.Argument(metavar="ID", help="The number that `senders` shows.")]
 
 
@@ -62,6 +63,11 @@ def approve(
     settings = load(config)
     with ledger(settings) as opened:
         stranger = _find(opened.senders.find(id), id)
+        if stranger.reason == _NOT_OVER_TLS:
+            raise NodeError(
+                f"{stranger.calling_ae_title} is let in already, over TLS alone (tls_only): let it call the TLS port, "
+                f"or change that in {settings.file}."
+            )
         chosen = name or _free_name(settings, stranger.calling_ae_title)
         _add(settings, chosen, stranger, any_host=any_host)
         opened.senders.close(id, "sender-approved", name=chosen, ae_title=stranger.calling_ae_title, host=stranger.host)
@@ -109,6 +115,8 @@ def _free_name(settings: Config, ae_title: str) -> str:
 
 
 def _wanted(stranger: Stranger) -> str:
+    from pydicom.uid import UID  # only here: help and other commands do without its libraries
+
     names = [UID(uid).name for uid in stranger.sop_classes]
     return ", ".join(names[:4]) + (f" and {len(names) - 4} more" if len(names) > 4 else "")
 

@@ -8,8 +8,8 @@ from typing import Annotated
 import typer
 from rich.table import Table
 
-from node import assurance, show
-from node.admin import alarms, machine
+from node import attention, show
+from node.admin import alarms
 from node.cli.console import ConfigOption, cli, ledger, out
 from node.config import load
 from node.ledger.states import State
@@ -26,8 +26,8 @@ def status(
     settings = load(config)
     with ledger(settings) as opened:
         rows, counts = opened.status(limit, tuple(state or ())), opened.counts()
-        quality = assurance.attention(opened, settings.quality)
-        told = [one.message for one in alarms.look(opened, settings.alarms, machine(opened, settings))]
+        quality = attention.attention(opened, settings.quality)
+        told = [one.message for one in alarms.look(opened, settings.alarms, alarms.machine(opened, settings))]
         told += [str(one) for one in opened.controls.all()]
     if as_json:
         out.print_json(data=[show.status_row(row) for row in rows])

@@ -7,6 +7,7 @@ version, whatever it is called on disk.
 
 from __future__ import annotations
 
+import contextlib
 import difflib
 import os
 import tempfile
@@ -90,13 +91,19 @@ def put_back(file: Path, texts: Mapping[str, str]) -> list[str]:
 
 
 def write(path: Path, text: str) -> None:
-    """Replace a file atomically, keeping its mode. Raises ``ConfigError`` when that cannot be done."""
+    """Replace a file atomically, keeping its mode and owner: root's hand must not take it from the node's user.
+
+    A new file has those of its folder. Raises ``ConfigError`` when it cannot be written.
+    """
     partial = path.with_name(f".{path.name}.part")
     try:
         path.parent.mkdir(exist_ok=True)
-        mode = path.stat().st_mode & 0o777 if path.exists() else 0o640
-        descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode)
+        like = (path if path.exists() else path.parent).stat()
+        descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
         with os.fdopen(descriptor, "w", encoding="utf-8") as stream:
+            with contextlib.suppress(PermissionError):  # whoever may write may not give away
+                os.fchown(descriptor, like.st_uid, like.st_gid)
+            os.fchmod(descriptor, like.st_mode & 0o666)
             stream.write(text)
             stream.flush()
             os.fsync(stream.fileno())

@@ -28,8 +28,8 @@ from node.ledger.states import DeliveryState
 
 PATIENCE = 4
 """Refusals of an image after which the report that cites it goes without it."""
-_IDLE_S = 5.0
-"""Another process may have left something to deliver."""
+_IDLE_S = 2.0
+"""Another process, or an operator, may have left something to deliver."""
 
 _log = log.get(__name__)
 
@@ -61,6 +61,7 @@ class Deliverer:
         """Begin to deliver."""
         self._started = True
         self._strand()
+        self._hurry(list(self._lanes))
         for name in self._lanes:
             self._open_lane(name)
 
@@ -74,6 +75,7 @@ class Deliverer:
             self._open_lane(name)
         if self._started:
             self._strand()
+            self._hurry([one.name for one in destinations if one.name in before and before[one.name][0] != one])
         for _, event in before.values():
             event.set()
 
@@ -86,6 +88,13 @@ class Deliverer:
             return
         for name, objects in gone.items():
             _log.warning("destination-removed", destination=name, objects=objects)
+
+    def _hurry(self, names: Sequence[str]) -> None:
+        """What was put off is tried at once at destinations that are looked at afresh."""
+        try:
+            self._ledger.hurry(names)
+        except LedgerUnavailable as error:
+            _log.error("delivery-postponed", destination=",".join(names), why=str(error))
 
     def _open_lane(self, name: str) -> None:
         thread = threading.Thread(target=self._serve, args=(name,), name=f"deliver-{name}", daemon=True)
@@ -175,9 +184,10 @@ class Deliverer:
             woken.clear()
             pause = _IDLE_S
             try:
+                begun = self._ledger.now()
                 until = self.deliver_due(destination)
                 if until is not None:
-                    self._stopping.wait(max(0.0, until - self._ledger.now()))
+                    self._leave_alone(destination, begun, until, woken)
                     continue
                 due = self._ledger.next_due(destination.name)
                 pause = _IDLE_S if due is None else min(_IDLE_S, max(0.05, due - self._ledger.now()))
@@ -187,6 +197,15 @@ class Deliverer:
             except Exception as error:  # noqa: BLE001 - a destination's thread must not end
                 _log.error("delivery-error", destination=destination.name, error=type(error).__name__, exc_info=True)
             woken.wait(pause)
+
+    def _leave_alone(self, destination: Destination, since: float, until: float, woken: threading.Event) -> None:
+        """Wait, but no longer than until something gives reason to try again: other settings, or more to send."""
+        while not self._stopping.is_set() and (rest := until - self._ledger.now()) > 0:
+            woken.wait(min(_IDLE_S, rest))
+            woken.clear()
+            lane = self._lanes.get(destination.name)
+            if lane is None or lane[0] != destination or self._ledger.owed_since(destination.name, since):
+                return
 
     def _ship(self, destination: Destination, shipment: Shipment) -> float | None:
         """Send what is open of one job, images before the reports that cite them.

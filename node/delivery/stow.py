@@ -16,6 +16,7 @@ from node.delivery.scu import Answer, Carrier, Parcel, Unreachable
 from node.domain.settings import Destination, TlsSettings
 from node.ledger.proofs import Holding
 from node.ledger.records import Shipment
+from node.tls import client_context
 
 _LATER = frozenset({408, 425, 429, 500, 502, 503, 504})
 """HTTP statuses that say nothing of the object: try again."""
@@ -120,11 +121,20 @@ def _uid(found: Mapping[str, Any]) -> str:
 
 
 class _Patient(requests.adapters.HTTPAdapter):
-    """Every request has the destination's time limit."""
+    """Every request has the destination's time limit, and TLS as towards every other destination."""
 
-    def __init__(self, timeout_s: float) -> None:
+    def __init__(self, destination: Destination, tls: TlsSettings | None) -> None:
+        self._timeout_s = destination.timeout_s
+        self._secure: dict[str, Any] = {}
+        if tls is not None:
+            self._secure["ssl_context"] = client_context(tls, check_host=destination.tls_check_host)
+        if not destination.tls_check_host:
+            self._secure["assert_hostname"] = False
         super().__init__()
-        self._timeout_s = timeout_s
+
+    def init_poolmanager(self, connections: int, maxsize: int, block: bool = False, **options: Any) -> None:
+        """Make the connections' pool."""
+        super().init_poolmanager(connections, maxsize, block, **options, **self._secure)
 
     def send(self, request: Any, *arguments: Any, **options: Any) -> requests.Response:
         """Send one request."""
@@ -134,12 +144,11 @@ class _Patient(requests.adapters.HTTPAdapter):
 
 def _session(destination: Destination, tls: TlsSettings | None) -> requests.Session:
     session = requests.Session()
-    for scheme in ("http://", "https://"):
-        session.mount(scheme, _Patient(destination.timeout_s))
+    secure = str(destination.url).lower().startswith("https:")
+    session.mount("https://" if secure else "http://", _Patient(destination, tls if secure else None))
     session.trust_env = False
-    if tls is not None:
-        session.cert = (str(tls.certificate), str(tls.key))
-        session.verify = str(tls.authorities) if tls.authorities else True
+    if tls is not None and tls.authorities is not None:
+        session.verify = str(tls.authorities)
     secret = os.environ.get(destination.password_variable, "") if destination.password_variable else ""
     if destination.user:
         session.auth = (destination.user, secret)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from node.domain.settings import ReceiverSettings, Sender
 
@@ -31,6 +31,8 @@ class Rejection:
 
 UNKNOWN_SENDER = Rejection("unknown-sender", 0x01, 0x01, 0x03)
 """Permanent, service user, calling AE title not recognized."""
+IN_THE_CLEAR = Rejection("not-over-tls", 0x01, 0x01, 0x03)
+"""The same answer to a sender that is known, and is to come over TLS alone."""
 OTHER_CALLED_TITLE = Rejection("called-ae-title-not-recognised", 0x01, 0x01, 0x07)
 DISK_WATERMARK = Rejection("disk-watermark", 0x02, 0x03, 0x01)
 """Transient, presentation service provider, temporary congestion: scanners try again."""
@@ -54,7 +56,10 @@ def judge(settings: ReceiverSettings, knock: Knock) -> Sender | Rejection:
     for sender in known:
         if called == (sender.called_ae_title or settings.ae_title).strip():
             return sender
-    return OTHER_CALLED_TITLE if known else UNKNOWN_SENDER
+    if known:
+        return OTHER_CALLED_TITLE
+    over_tls = replace(knock, tls=True)
+    return IN_THE_CLEAR if any(_is_from(sender, over_tls) for sender in settings.senders) else UNKNOWN_SENDER
 
 
 def by_name(senders: Iterable[Sender], name: str) -> Sender | None:

@@ -9,8 +9,6 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from apscheduler.schedulers.background import BackgroundScheduler
-
 from node import log
 from node.domain.decision import Decision
 from node.domain.instance import Series
@@ -63,6 +61,8 @@ class Assembly:
         self._settings = settings
         self._routes = routes
         self._start_job = start_job
+        from apscheduler.schedulers.background import BackgroundScheduler  # only here: who only receives needs no clock
+
         self._scheduler = BackgroundScheduler(timezone="UTC")
 
     def start(self) -> None:

@@ -68,6 +68,7 @@ def _rejections() -> Iterator[tuple[str, str, str, str]]:
     sources = {1: "1, service user", 3: "3, service provider (presentation)"}
     for one, when in (
         (admission.UNKNOWN_SENDER, "the calling AE title and address belong to no configured sender"),
+        (admission.IN_THE_CLEAR, "the sender is to come over TLS alone, and came to the plain port"),
         (admission.OTHER_CALLED_TITLE, "the called AE title is not the node's"),
         (admission.TOO_MANY, "as many associations are open as are allowed"),
         (admission.DISK_WATERMARK, "more of the disk is in use than the watermark allows"),

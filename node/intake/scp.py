@@ -67,12 +67,21 @@ def _blamed(key: str, what: str, remedy: str) -> Iterator[None]:
 
 
 class Receiver:
-    """Listens from ``start`` to ``stop``; ``on_change`` is called with a study key after every new object."""
+    """Listens from ``start`` to ``stop``; ``on_change`` is called with a study key after every new object.
+
+    ``alone``: this process does nothing else, and can do with less memory.
+    """
 
     def __init__(
-        self, settings: ReceiverSettings, ledger: Ledger, on_change: Callable[[str], None] | None = None
+        self,
+        settings: ReceiverSettings,
+        ledger: Ledger,
+        on_change: Callable[[str], None] | None = None,
+        *,
+        alone: bool = False,
     ) -> None:
         self._settings = settings
+        self._alone = alone
         self._ledger = ledger
         self._spool = Spool(settings.spool, settings.disk_reserve_mb)
         self._storing = Storing(self._spool, ledger, on_change or (lambda _study: None))
@@ -101,6 +110,8 @@ class Receiver:
     def start(self) -> None:
         """Begin to listen. Raises ``ConfigError`` when a port, the spool or TLS cannot be used."""
         tuning.silence()
+        if self._alone:
+            tuning.forget_other_services()
         with _blamed("node.spool", str(self._settings.spool), "Check that the folder's disk is there and writable."):
             self._spool.prepare()
         self._warn_if_open()

@@ -18,7 +18,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from pynetdicom import _config, evt
+from pynetdicom import _config, evt, status
 from pynetdicom.association import Association
 from pynetdicom.dul import DULServiceProvider
 from pynetdicom.transport import AssociationSocket
@@ -68,6 +68,14 @@ class LazyHandshake:
 def silence() -> None:
     """Keep pynetdicom from writing out every PDU and message for logs that nobody reads (process-wide)."""
     _config.LOG_HANDLER_LEVEL = "none"
+
+
+def forget_other_services() -> None:
+    """Give up 3 MB of status codes of services that the door does not offer: for a process that only receives."""
+    served = (status.GENERAL_STATUS, status.STORAGE_SERVICE_CLASS_STATUS)
+    for name, codes in vars(status).items():
+        if name.endswith("_STATUS") and not any(codes is one for one in served):
+            codes.clear()
 
 
 def _on_open(event: evt.Event, network_timeout_s: float, ended: Callable[[Association], None]) -> None:

@@ -13,7 +13,7 @@ from typing import Any
 
 from node.domain.job import MeasureJob, MeasureOutcome
 from node.domain.quality import CrossCalibration, QualityRecord, ScanRecord
-from node.ledger import arrivals, jobs, quality, shipments, status, studies
+from node.ledger import arrivals, haste, jobs, quality, shipments, status, studies
 from node.ledger.ageing import AgeingBook
 from node.ledger.auditing import AuditBook
 from node.ledger.commitments import CommitmentBook
@@ -173,6 +173,16 @@ class Ledger:
         """Return when something is due at a destination next."""
         with self._database.read() as connection:
             return shipments.next_due(connection, destination)
+
+    def hurry(self, destinations: Sequence[str]) -> None:
+        """Make all that waits for some destinations due at once."""
+        with self._database.write() as connection:
+            haste.hurry(connection, destinations, self.now())
+
+    def owed_since(self, destination: str, at: float) -> bool:
+        """Whether a destination has got something new to be sent since then, from a measurement or an operator."""
+        with self._database.read() as connection:
+            return haste.owed_since(connection, destination, at)
 
     def record_attempt(self, shipment: Shipment, sop_instance_uid: str, attempt: Attempt) -> None:
         """Record one attempt to deliver one object."""

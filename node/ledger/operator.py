@@ -21,6 +21,7 @@ from node.ledger.states import (
     JobState,
     State,
 )
+from node.ledger.withdrawing import sentence
 
 _S, _J, _D, _O = schema.series, schema.jobs, schema.deliveries, schema.outputs
 _DECIDED_ANEW = (State.IGNORED, State.REFUSED, State.MEASURED)
@@ -64,8 +65,8 @@ class OperatorBook:
             raise NotPossible(f"There is {what} {text}; `vbmd-node status` lists them.")
         return str(found[0])
 
-    def hold(self, series_key: str, by: str, why: str) -> None:
-        """Keep the results of a series back, those to come as well."""
+    def hold(self, series_key: str, by: str, why: str) -> int:
+        """Keep the results of a series back, those to come as well; returns how many objects lie somewhere already."""
         with self._database.write() as connection:
             row, now = _series(connection, series_key), self._clock()
             if row.state in (State.DELIVERED, State.WITHDRAWN):
@@ -74,9 +75,13 @@ class OperatorBook:
             connection.execute(_S.update().where(_S.c.series_key == series_key).values(held))
             waiting = [*OPEN_DELIVERIES, DeliveryState.STRANDED, DeliveryState.FAILED]
             kept = _set(connection, row.job_id, waiting, DeliveryState.HELD)
-            history.note(connection, now, series_key, "held", by=by, why=why, objects=kept)
+            there = _accepted(connection, row.job_id)
+            history.note(connection, now, series_key, "held", by=by, why=why, objects=kept, stored_before=there or None)
             if kept or row.state == State.HELD:
-                history.move(connection, now, series_key, State.HELD, "held", f"Kept back by {by}: {why}")
+                message = f"Kept back by {by}: {sentence(why)}"
+                message += f" {there} of its objects had been stored before." if there else ""
+                history.move(connection, now, series_key, State.HELD, "held", message)
+            return there
 
     def release(self, series_key: str, by: str, why: str) -> int:
         """Let go what was kept back, in shadow mode or by an operator; returns how many objects are sent now."""
@@ -109,12 +114,23 @@ class OperatorBook:
             row = _series(connection, series_key)
             if row.job_id is None or row.state not in _WITHDRAWABLE:
                 raise NotPossible(f"It is {row.state}: there is no report to take back.")
+            self._refuse_if_removed(connection, row.job_id)
             outputs = connection.execute(sa.select(_O.c.path).where(_O.c.job_id == row.job_id).order_by(_O.c.order))
             paths = tuple(Path(path) for path in outputs.scalars())
             tried = sa.or_(_D.c.attempts > 0, _D.c.lease_owner.is_not(None))
             there = connection.execute(sa.select(_D.c.destination).where(_D.c.job_id == row.job_id, tried).distinct())
             document = connection.execute(sa.select(_J.c.document).where(_J.c.job_id == row.job_id)).scalar_one()
             return Sent(row.job_id, series_key, paths, tuple(sorted(there.scalars())), Path(document["out_dir"]))
+
+    def _refuse_if_removed(self, connection: sa.Connection, job_id: str) -> None:
+        if connection.execute(sa.select(_J.c.kept).where(_J.c.job_id == job_id)).scalar() is not False:
+            return
+        took = sa.select(_D.c.destination).where(_D.c.job_id == job_id, _D.c.state.in_(_values(ACCEPTED_DELIVERIES)))
+        there = ", ".join(sorted(set(connection.execute(took).scalars()))) or "no archive"
+        raise NotPossible(
+            "Its report was removed here by age ([retention]), and nothing that names the patient is kept: no note can "
+            f"be written. It lies at {there}: reject it there; `vbmd-node history` shows the UIDs of its objects."
+        )
 
     def withdraw(self, sent: Sent, by: str, why: str, note: OutgoingObject | None) -> None:
         """Take the current report back: nothing more of it is sent, and who may have it is sent ``note``."""
@@ -128,7 +144,7 @@ class OperatorBook:
             uid = note.sop_instance_uid if note else None
             history.note(connection, now, sent.series_key, "withdrawn", by=by, why=why, sop_instance_uid=uid)
             told = ", ".join(sent.destinations)
-            message = f"Taken back by {by}: {why}" + (f" {told} is being told." if note else "")
+            message = f"Taken back by {by}: {sentence(why)}" + (f" {told} is being told." if note else "")
             history.move(connection, now, sent.series_key, State.WITHDRAWN, "withdrawn", message)
             if note is not None:
                 jobs.keep_outputs(connection, sent.job_id, [note])
@@ -195,6 +211,13 @@ def _values(states: Sequence[DeliveryState]) -> list[str]:
 
 def _series(connection: sa.Connection, series_key: str) -> Any:
     return connection.execute(sa.select(_S).where(_S.c.series_key == series_key).with_for_update()).one()
+
+
+def _accepted(connection: sa.Connection, job_id: str | None) -> int:
+    """How many objects of a job some destination has."""
+    there = sa.select(sa.func.count(_D.c.sop_instance_uid.distinct()))
+    there = there.where(_D.c.job_id == job_id, _D.c.state.in_(_values(ACCEPTED_DELIVERIES)))
+    return int(connection.execute(there).scalar_one())
 
 
 def _set(

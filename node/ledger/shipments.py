@@ -11,7 +11,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from node.ledger import controls, executors, history, schema
+from node.ledger import controls, executors, history, schema, withdrawing
 from node.ledger.controls import Switch
 from node.ledger.records import Attempt, OutgoingDelivery, Shipment
 from node.ledger.states import ACCEPTED_DELIVERIES, OPEN_DELIVERIES, DeliveryState, JobState, ProofState, State
@@ -245,7 +245,7 @@ def _standing(
         return None
     failed = _at(rows, DeliveryState.FAILED)
     if job_state == JobState.WITHDRAWN:
-        return _taken_back(connection, job_id, failed, rows)
+        return withdrawing.taken_back(connection, job_id, failed, rows)
     if held := _at(rows, DeliveryState.HELD):
         return State.HELD, "held", f"Kept back from {held}."
     if stranded := _at(rows, DeliveryState.STRANDED):
@@ -264,23 +264,6 @@ def _standing(
 
 def _at(rows: Sequence[Any], state: DeliveryState) -> str:
     return ", ".join(sorted({row.destination for row in rows if row.state == state}))
-
-
-def _taken_back(
-    connection: sa.Connection, job_id: str, failed: str, rows: Sequence[Any]
-) -> tuple[State, str, str] | None:
-    notes = set(
-        connection.execute(
-            sa.select(schema.outputs.c.sop_instance_uid).where(
-                schema.outputs.c.job_id == job_id, schema.outputs.c.kind == "withdrawal"
-            )
-        ).scalars()
-    )
-    told = sorted({row.destination for row in rows if row.sop_instance_uid in notes and row.state in _ACCEPTED})
-    if failed:
-        return State.WITHDRAWN, "withdrawal-refused", f"Taken back, but {failed} did not accept the note that says so."
-    said = f"{', '.join(told)} accepted the note that says so." if told else "It had been sent nowhere."
-    return State.WITHDRAWN, "withdrawn", f"The report is taken back. {said}"
 
 
 def _delivered(connection: sa.Connection, job_id: str, rows: Sequence[Any]) -> tuple[str, str]:

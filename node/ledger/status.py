@@ -100,6 +100,7 @@ def _deliveries(connection: sa.Connection, job_ids: list[str]) -> dict[str, tupl
 
 
 def _destination(destination: str, entries: list[Any]) -> DestinationStatus:
+    entries = [entry for entry in entries if entry.state != DeliveryState.CANCELLED] or entries
     waiting = [entry for entry in entries if entry.state not in _ACCEPTED]
     open_ones = [entry for entry in entries if entry.state in _OPEN or entry.proof == ProofState.WANTED]
     unsure = [entry for entry in entries if entry.proof in (ProofState.WANTED, ProofState.UNPROVEN)]

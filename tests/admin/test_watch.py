@@ -16,7 +16,7 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from node import log
-from node.admin import Watch
+from node.admin.watch import Watch
 from node.config import Config, load
 from node.demo.pacs import free_port
 from node.domain.settings import AlarmSettings, Destination

@@ -88,7 +88,7 @@ def case(number: int) -> Case:
         if "both" in kind:
             configured, expected = (model, other), None
         else:
-            configured = tuple(one for one in configured if one.id != other.id)
+            configured = tuple(one for one in configured if _unlike(one, other))
     elif kind == "certificate beside catalogue":
         mine = _certificate(model, rng)
         recipe, configured, expected = _with(recipe, mine), (*configured, mine), mine.id

@@ -21,7 +21,7 @@ def main(folder: Path, port: int, timeout_s: float = 60.0) -> None:
     settings = ReceiverSettings(
         "BENCH", port, folder / "spool", "127.0.0.1", open_to_all=True, network_timeout_s=timeout_s
     )
-    receiver = Receiver(settings, ledger)
+    receiver = Receiver(settings, ledger, alone=True)
     receiver.start()
     signal.sigwait({signal.SIGTERM, signal.SIGINT})
     receiver.stop()

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from node.errors import ConfigError, NodeError
-from node.intake.admission import Knock, judge
+from node.intake.admission import IN_THE_CLEAR, Knock, judge
 from tests.cli.commands import BASE, Site
 
 CT = "1.2.840.10008.5.1.4.1.1.2"
@@ -44,6 +44,14 @@ def test_who_is_approved_is_no_longer_listed(knocked: Site) -> None:
     knocked.run("senders", "approve", 1, "--name", "scanner")
     assert knocked.json("senders") == []
     assert knocked.config.receiver.senders[0].name == "scanner"
+
+
+def test_a_sender_of_tls_only_is_not_let_in_at_the_plain_port_by_approval(site: Site) -> None:
+    ledger = site.ledger()
+    ledger.senders.turned_away("CT1", "VBMD_NODE", "192.0.2.7", IN_THE_CLEAR.reason, [CT])
+    ledger.close()
+    with pytest.raises(NodeError, match="over TLS alone"):
+        site.run("senders", "approve", 1)
 
 
 def test_a_sender_that_calls_by_another_title_is_approved_with_it(site: Site) -> None:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 import tomllib
 from pathlib import Path
 
@@ -65,6 +66,22 @@ def test_put_back_sets_aside_what_was_not_there(file: Path) -> None:
 
 def test_put_back_of_what_is_there_touches_nothing(file: Path) -> None:
     assert versions.put_back(file, versions.bundle(file)) == []
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can write for another user")
+def test_a_file_stays_the_node_users_when_root_writes_it(file: Path) -> None:
+    os.chown(file, 12345, 12345)
+    file.chmod(0o640)
+    versions.write(file, "[node]\n")
+    now = file.stat()
+    assert (now.st_uid, now.st_gid, now.st_mode & 0o777) == (12345, 12345, 0o640)
+
+
+def test_a_new_file_can_be_read_by_whom_its_folder_belongs_to(tmp_path: Path) -> None:
+    folder = tmp_path / "phantoms"
+    folder.mkdir(mode=0o755)
+    versions.write(folder / "new.toml", "")
+    assert (folder / "new.toml").stat().st_mode & 0o777 == folder.stat().st_mode & 0o666
 
 
 def test_a_file_is_replaced_whole_and_keeps_its_mode(file: Path) -> None:

@@ -194,6 +194,40 @@ def test_a_new_deliverer_goes_on_where_the_rows_stand(post: Post) -> None:
     assert pacs.stored_uids == [uid(5, 1, 2), uid(5, 1, 3)]
 
 
+def _put_off_for_long(post: Post, port: int) -> tuple[Deliverer, Destination]:
+    """Deliver to nobody; the next try would be in five minutes."""
+    dead = Destination("A", "PACS", "127.0.0.1", port, timeout_s=2.0, retry=replace(RETRY, first_delay_s=300.0))
+    post.measured(dead)
+    deliverer = post.start(dead)
+    wait_until(lambda: any(status.last_error for status in post.ledger.status()[0].deliveries))
+    return deliverer, dead
+
+
+def test_an_operator_need_not_wait_for_the_next_try(post: Post) -> None:
+    port = _closed_port()
+    deliverer, _ = _put_off_for_long(post, port)
+    with fake_pacs(port=port) as pacs:
+        post.ledger.operator.retry(post.ledger.status()[0].series_key, "me", "it is back")
+        deliverer.wake()
+        pacs.wait_for(3, limit_s=5)
+
+
+def test_a_corrected_address_is_tried_at_once(post: Post) -> None:
+    deliverer, dead = _put_off_for_long(post, _closed_port())
+    with fake_pacs() as pacs:
+        deliverer.configure([replace(dead, port=pacs.port)])
+        pacs.wait_for(3, limit_s=5)
+
+
+def test_a_restart_tries_at_once(post: Post) -> None:
+    port = _closed_port()
+    deliverer, dead = _put_off_for_long(post, port)
+    deliverer.stop()
+    with fake_pacs(port=port) as pacs:
+        post.start(dead)
+        pacs.wait_for(3, limit_s=5)
+
+
 def test_waking_delivers_at_once(post: Post) -> None:
     with fake_pacs() as pacs:
         deliverer = post.start(_to(pacs))

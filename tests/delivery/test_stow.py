@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import ssl
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,8 +17,10 @@ from pydicom.uid import ExplicitVRLittleEndian
 from node.delivery import stow
 from node.delivery.scu import Answer, Parcel, Unreachable
 from node.demo.pacs import Orthanc, free_port
-from node.domain.settings import Destination
+from node.domain.settings import Destination, TlsSettings
 from node.ledger.states import State
+from node.tls import server_context
+from tests.certificates import Authority, authority
 from tests.delivery.test_deliverer import RETRY, Post
 from tests.intake.objects import CT_IMAGE, ct_slice, uid, write
 from tests.peers import peer, peer_file
@@ -67,7 +70,9 @@ def test_a_wrong_address_is_a_refusal_that_is_shown(archive: Orthanc, tmp_path: 
 
 
 @contextmanager
-def _answering(status: int, document: object, kind: str = "application/dicom+json") -> Iterator[tuple[str, list[str]]]:
+def _answering(
+    status: int, document: object, kind: str = "application/dicom+json", context: ssl.SSLContext | None = None
+) -> Iterator[tuple[str, list[str]]]:
     """A service that gives one answer to everything; yields its address and what it was shown as authorization."""
     shown: list[str] = []
 
@@ -86,8 +91,10 @@ def _answering(status: int, document: object, kind: str = "application/dicom+jso
             """Say nothing."""
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    if context is not None:
+        server.socket = context.wrap_socket(server.socket, server_side=True)
     threading.Thread(target=server.serve_forever, daemon=True).start()
-    yield f"http://127.0.0.1:{server.server_address[1]}", shown
+    yield f"http{'s' if context else ''}://127.0.0.1:{server.server_address[1]}", shown
     server.shutdown()
     server.server_close()
 
@@ -164,3 +171,43 @@ def test_the_password_comes_from_the_environment(
         with stow.service(destination, None) as carrier:
             carrier.store(parcel)
     assert shown == [expected]
+
+
+@pytest.fixture(scope="module")
+def trusted(tmp_path_factory: pytest.TempPathFactory) -> Authority:
+    return authority(tmp_path_factory.mktemp("trusted"))
+
+
+def _securely(trusted: Authority, tmp_path: Path, own: TlsSettings | None, **more: object) -> Answer:
+    """Send one object to a service that wants a certificate of the authority, and has one for 127.0.0.1."""
+    parcel = Parcel(write(ct_slice(1, 1, 1), tmp_path / "1.dcm", ExplicitVRLittleEndian), CT_IMAGE, uid(1, 1, 1))
+    with _answering(200, STORED, context=server_context(trusted.issue("archive"))) as (url, _):
+        if more.pop("by_name", False):
+            url = url.replace("127.0.0.1", "localhost")
+        destination = Destination("web", kind="stow", url=url, timeout_s=5.0, **more)  # type: ignore[arg-type]
+        with stow.service(destination, own) as carrier:
+            return carrier.store(parcel)
+
+
+def test_https_with_a_client_certificate(trusted: Authority, tmp_path: Path) -> None:
+    assert _securely(trusted, tmp_path, trusted.issue("node")).accepted
+
+
+def test_a_service_of_another_authority_is_sent_nothing(trusted: Authority, tmp_path: Path) -> None:
+    other = authority(tmp_path / "other", "other").issue("node")
+    with pytest.raises(Unreachable, match="SSLError"):
+        _securely(trusted, tmp_path, other)
+
+
+def test_a_service_that_wants_a_certificate_is_not_reached_without_one(trusted: Authority, tmp_path: Path) -> None:
+    with pytest.raises(Unreachable):
+        _securely(trusted, tmp_path, None)
+
+
+def test_a_certificate_for_another_name_is_refused(trusted: Authority, tmp_path: Path) -> None:
+    with pytest.raises(Unreachable, match="SSLError"):
+        _securely(trusted, tmp_path, trusted.issue("node"), by_name=True)
+
+
+def test_a_certificate_for_another_name_is_taken_where_the_site_says_so(trusted: Authority, tmp_path: Path) -> None:
+    assert _securely(trusted, tmp_path, trusted.issue("node"), by_name=True, tls_check_host=False).accepted

@@ -52,6 +52,6 @@ def test_a_sender_may_call_the_node_by_a_title_of_its_own() -> None:
     assert answer(sender, called_ae_title="OLDNODE") is sender
 
 
-def test_a_sender_of_tls_only_is_unknown_at_the_plain_port() -> None:
+def test_a_sender_of_tls_only_is_not_admitted_at_the_plain_port() -> None:
     sender = Sender("ct", "CT1", tls_only=True)
-    assert [answer(sender, tls=tls) for tls in (False, True)] == [admission.UNKNOWN_SENDER, sender]
+    assert [answer(sender, tls=tls) for tls in (False, True)] == [admission.IN_THE_CLEAR, sender]

@@ -69,6 +69,38 @@ def test_a_series_held_before_it_is_measured_is_measured_and_kept(ledger: Ledger
     assert send(ledger, STORED) == 0
 
 
+def test_holding_a_series_that_is_partly_sent_says_how_much_was_stored(ledger: Ledger) -> None:
+    receive(ledger)
+    measure(ledger)
+    shipment = ledger.due_shipment("A")
+    assert shipment is not None
+    ledger.record_attempt(shipment, shipment.objects[0].sop_instance_uid, STORED)
+    assert ledger.operator.hold(key(ledger), *WHO) == 1
+    assert row(ledger).message == "Kept back by Dr. A: wrong phantom. 1 of its objects had been stored before."
+    assert ledger.operator.release(key(ledger), *WHO) == 1
+
+
+def test_a_report_that_was_removed_is_not_taken_back_and_the_answer_says_where_it_lies(ledger: Ledger) -> None:
+    receive(ledger)
+    measure(ledger)
+    send(ledger, STORED)
+    ledger.ageing.forget_results(key(ledger))
+    with pytest.raises(NotPossible, match="It lies at A: reject it there"):
+        ledger.operator.sent(key(ledger))
+
+
+def test_what_was_never_sent_of_a_withdrawn_report_does_not_count(ledger: Ledger) -> None:
+    receive(ledger)
+    measure(ledger)
+    shipment = ledger.due_shipment("A")
+    assert shipment is not None
+    ledger.record_attempt(shipment, shipment.objects[0].sop_instance_uid, STORED)
+    ledger.operator.withdraw(ledger.operator.sent(key(ledger)), *WHO, NOTE)
+    send(ledger, STORED)
+    (there,) = row(ledger).deliveries
+    assert (there.stored, there.total) == (2, 2)
+
+
 def test_shadow_mode_measures_and_keeps(ledger: Ledger) -> None:
     receive(ledger)
     shadow(ledger)
@@ -127,7 +159,7 @@ def test_a_withdrawn_report_is_followed_by_a_note_to_whom_had_it(ledger: Ledger)
     ledger.operator.withdraw(sent, *WHO, NOTE)
     assert (row(ledger).state, send(ledger, STORED, "B")) == (State.WITHDRAWN, 0)
     assert send(ledger, STORED) == 1
-    assert row(ledger).message == "The report is taken back. A accepted the note that says so."
+    assert row(ledger).message == "Taken back by Dr. A: wrong phantom. A accepted the note that says so."
 
 
 def test_who_withdrew_and_why_is_in_the_history(ledger: Ledger) -> None:

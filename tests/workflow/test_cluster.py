@@ -45,6 +45,7 @@ def test_work_of_a_host_that_died_or_was_stopped_is_done_by_another_within_the_s
 ) -> None:
     with fake_pacs() as pacs:
         config = cluster.configured(tmp_path / "node", server.url, pacs)
+        config.file.write_text(config.file.read_text().replace("concurrency = 3", "concurrency = 1"))  # one for each
         door, heir = Victim(config, "receive,deliver"), Victim(config, "work", cluster.SLOWLY)
         dying, stopping = (Victim(config, "work", cluster.SLOWLY) for _ in range(2))
         ledger = Ledger(server.url)

@@ -21,6 +21,12 @@ MAX_OFF_MM = 3.0
 """From the row's line. A circle about a rod may lean on a face of the slab, and is off by twice that before it is
 centred."""
 MAX_OFF_LINE_MM = 0.8
+FAINT_SIGNIFICANCE = 6.0
+"""Contrast of a faint rod in standard errors."""
+_CORRELATED_MM2 = 6.0
+"""Area over which the noise of the average is alike."""
+_APART_RADII = 1.6
+"""At this distance from a rod's centre, in its radii, a disc of 0.6 radii shows the base alone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +68,40 @@ def rods_in(patch: Patch, radius: float, group: list[Track], axes: RowAxes) -> t
         if all(abs(float(at) - rod.s_mm) >= MIN_PITCH_MM for rod in found):
             found.append(SeenRod(float(at), float(off), track.radius_mm, track.hu))
     return tuple(sorted(found, key=lambda rod: rod.s_mm))
+
+
+def with_faint(
+    rods: tuple[SeenRod, ...], patch: Patch, radius_mm: float, slab_s_mm: tuple[float, float]
+) -> tuple[SeenRod, ...]:
+    """Add rods of the same size that no circle shows, by their mean against the base to both sides along the row.
+
+    A rod that is overlooked makes a phantom a smaller one: three rods of which the middle one is faint look like two.
+    """
+    apart = _APART_RADII * radius_mm
+    places = np.arange(slab_s_mm[0] + apart, slab_s_mm[1] - apart, 1.0)
+    contrast = {float(s): _faint_contrast(patch, float(s), radius_mm) for s in places}
+    found = list(rods)
+    for s in sorted(contrast, key=lambda place: -contrast[place]):
+        if contrast[s] <= 0.0:
+            break
+        if all(abs(s - rod.s_mm) > 2 * apart - 1.0 for rod in found):
+            found.append(SeenRod(s, 0.0, radius_mm, float(patch.disc(s, 0.0, 0.6 * radius_mm).mean())))
+    return tuple(sorted(found, key=lambda rod: rod.s_mm))
+
+
+def _faint_contrast(patch: Patch, s_mm: float, radius_mm: float) -> float:
+    """HU between a place and the base on either side, the smaller; 0 where it is not certain, or only in a part."""
+    size, apart = 0.6 * radius_mm, _APART_RADII * radius_mm
+    centre, *sides = (patch.disc(s_mm + at, 0.0, size) for at in (0.0, -apart, apart))
+    if not np.isfinite(np.concatenate([centre, *sides])).all():
+        return 0.0
+    noise = np.sqrt(_CORRELATED_MM2 * (centre.var() + max(side.var() for side in sides)) / (np.pi * size**2))
+    halves = [patch.disc(s_mm + s, t, 0.5 * size) for s, t in ((-size, 0.0), (size, 0.0), (0.0, -size), (0.0, size))]
+    off = np.array([[part.mean() - side.mean() for part in (centre, *halves)] for side in sides])
+    if np.ptp(np.sign(off)) > 0 or np.abs(off).min() < 0.5 * np.abs(off[:, 0]).min():
+        return 0.0
+    least = float(np.abs(off[:, 0]).min())
+    return least if least > max(FAINT_CONTRAST_HU, FAINT_SIGNIFICANCE * float(noise)) else 0.0
 
 
 def steadied(rods: tuple[SeenRod, ...], base_hu: float) -> tuple[SeenRod, ...]:

@@ -17,7 +17,7 @@ from node.imaging.phantom.grouping import (
     refined,
     side_by_side,
 )
-from node.imaging.phantom.rods import SeenRod, rods_in, steadied
+from node.imaging.phantom.rods import SeenRod, rods_in, steadied, with_faint
 from node.imaging.phantom.slab import Slab, evenness, find_slab
 from node.imaging.phantom.straight import THIN_IMAGES_MM, Patch, RowAxes, ThickImages, straighten
 from node.imaging.phantom.tracks import Track, link
@@ -193,7 +193,8 @@ def _row_on(
     slab = find_slab(patch, [(rod.s_mm, rod.radius_mm) for rod in rods])
     if slab is None:
         return None
-    rods = steadied(tuple(rod for rod in rods if slab.s_mm[0] < rod.s_mm < slab.s_mm[1]), slab.base_hu)
+    rods = tuple(rod for rod in rods if slab.s_mm[0] < rod.s_mm < slab.s_mm[1])
+    rods = steadied(with_faint(rods, patch, radius, slab.s_mm), slab.base_hu)
     if len(rods) < 2:
         return None
     present = _present(images, axes, patch, slab, used)

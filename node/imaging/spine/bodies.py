@@ -19,12 +19,16 @@ from node.imaging.spine.bodyshape import BodyShape, read_heights
 from node.imaging.spine.endplate_planes import Plane, endplate_planes
 from node.imaging.spine.endplates import HeightMap, find_endplates
 from node.imaging.spine.implants import without_implants
+from node.imaging.spine.vessels import without_vessels
 from node.imaging.spine.walls import THETA, ZETA, Wall, find_walls, flared
 
 Floats = NDArray[np.float64]
 
 BEYOND_ENDPLATE_MM, BEYOND_WALL_MM = 1.0, 1.0
 """So much around a body must be in the scan before it counts as complete."""
+
+CANAL_MM = 8.0
+"""From the posterior wall to the middle of the canal."""
 
 THICK_MM, ASTRAY = 3.0, 0.25
 """In slices this thick the bright lines of thin discs look like endplates: an outline that lies farther from where the
@@ -40,8 +44,14 @@ def delineate(volume: Volume, spine_map: SpineMap) -> tuple[Vertebra, ...]:
     if not seeds:
         return ()
     rough = [Pose.of(s.frame, s.height_mm, s.width_mm, s.depth_mm) for s in seeds]
-    shapes = _shapes(without_implants(volume, rough), rough)
+    clear = without_vessels(volume, _canal(seeds))
+    shapes = _shapes(without_implants(clear, rough), rough)
     return tuple(_vertebra(volume, seed, shape) for seed, shape in zip(seeds, shapes, strict=True))
+
+
+def _canal(seeds: tuple[VertebraSeed, ...]) -> Floats:
+    """About the middle of the canal behind every seed, (n, 3) LPS mm."""
+    return np.array([s.frame.centre_lps_mm + (0.5 * s.depth_mm + CANAL_MM) * s.frame.posterior for s in seeds])
 
 
 def _shapes(volume: Volume, seeds: list[Pose]) -> list[BodyShape]:

@@ -12,6 +12,7 @@ from node.domain.volume import Volume
 from node.imaging.spine.canal import GRID_MM, Canal
 from node.imaging.spine.curve import OUTSIDE, Curve, Floats, curve_through, smoothed, straighten
 from node.imaging.spine.outline import BONE_RANGE_HU, Expected, Outline, body_outline, hollow_centre
+from node.imaging.spine.vessels import without_vessels
 
 STEP_MM = 1.0
 EXTEND_MM = 14.0
@@ -61,7 +62,7 @@ def follow(volume: Volume, canal: Canal) -> Column:
     s = np.arange(len(canal.points), dtype=np.float64) * GRID_MM
     line, _ = smoothed(s, canal.points, 6.0)
     tube = curve_through(line, np.array([0.0, 1.0, 0.0]), TUBE_STEP_MM, 14.0, EXTEND_MM)
-    sections = _sections(volume, tube)
+    sections = _sections(without_vessels(volume, line), tube)
     outlines, trust = _outlines(sections)
     at = np.array([section.s_mm for section in sections])
     middle = _steady(np.array([o.centre for o in outlines]), trust)

@@ -144,11 +144,17 @@ def _outer(around: Surroundings, plane: int, planes: NDArray[np.intp]) -> NDArra
 
 
 def _leaves(voxels: NDArray[np.bool_], known: NDArray[np.bool_]) -> bool:
-    """Whether the bone may go on outward or downward where nothing is known; ribs do not go on upward."""
-    below = np.zeros_like(voxels)
-    below[1:] = voxels[:-1]
-    below[2:] |= voxels[:-2]
-    return bool(((voxels | below) & ~known).any() or voxels[-2:].any())
+    """Whether the bone may go on where nothing is known: outward, downward or to the back, as ribs do near their roots.
+
+    They do not go on upward.
+    """
+    ahead = voxels.copy()
+    ahead[1:] |= voxels[:-1]
+    ahead[2:] |= voxels[:-2]
+    behind = np.zeros_like(voxels)
+    behind[:, 1:] = ahead[:, :-1]
+    behind[:, 2:] |= ahead[:, :-2]
+    return bool(((ahead | behind) & ~known).any() or voxels[-2:].any() or voxels[:, -2:].any())
 
 
 def _reach(

@@ -92,6 +92,15 @@ def test_faint_rods_are_read_in_heavy_noise() -> None:
     assert_rods(scene, found, hu_limit=8.0, mm_limit=1.5)
 
 
+def test_a_phantom_with_one_rod_too_faint_for_a_circle_is_not_taken_for_one_of_fewer_rods() -> None:
+    slab = Slab(radius=8.85, pitch=63.7, thickness=30.0, margin=13.3, base_hu=90.0)
+    scene = build(recipe(NOMINAL, slab=slab))
+
+    assert abs(scene.rod_hu[1] - 90.0) < 15.0
+    with pytest.raises(PhantomUnknown):
+        find(scene, (MODELS["siemens-osteo-nominal"],))
+
+
 def test_a_bubble_and_the_end_of_the_slab_do_not_enter_the_reading() -> None:
     scene = build(recipe(BMAS, bubbles=True, pose=Pose(z_to=30.0), slab=Slab(base_hu=30.0)))
     found = find(scene)
