@@ -82,8 +82,8 @@ PIXELMED_STUDIES: tuple[tuple[str, SrClass, Kind], ...] = (
     ("refused, levels found", "comprehensive", "sr"),
     ("refused, levels ambiguous", "comprehensive-3d", "sr"),
 )
-"""It walks the whole tree for every rule, seconds for each report, in one Java process or in many: so each kind of study
-and each report once in one class or the other. That both classes hold the same is a test of its own."""
+"""It takes seconds for each report, in one Java process or in many: so each kind of study and each report once, in one
+class or the other. That both classes hold the same is a test of its own (``test_write``)."""
 
 
 def said(*command: str | Path) -> tuple[int, list[str]]:
