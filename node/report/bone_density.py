@@ -493,7 +493,7 @@ def _calibration_statements(report: Report) -> Iterator[ContentItem]:
         sentence = report.say(
             "cross_calibration",
             slope=items.printed(used.slope, 4),
-            intercept=items.printed(used.intercept_mg_cm3, 2),
+            intercept=items.added(used.intercept_mg_cm3, 2),
             material=used.from_material,
             measured=used.measured_on.isoformat(),
             expires=used.expires_on.isoformat(),
@@ -505,7 +505,7 @@ def _calibration_statements(report: Report) -> Iterator[ContentItem]:
 def _line(report: Report, calibration: Calibration) -> str:
     line = {
         "sigma": items.printed(calibration.sigma_ct, 4),
-        "beta": items.printed(calibration.beta_ct, 2),
+        "beta": items.added(calibration.beta_ct, 2),
         "material": calibration.material,
     }
     if calibration.r_squared is None or calibration.rms_residual_hu is None:
@@ -538,7 +538,7 @@ def assignment_statements(report: Report) -> Iterator[ContentItem]:
     name, assignment = report.template.concepts["level_assignment"], report.findings.assignment
     if assignment is None:
         return
-    words = {"agreement": assignment.agreement, "pairs": assignment.rib_pairs_seen}
+    words = {"agreement": report.say(f"levels_{assignment.agreement}"), "pairs": assignment.rib_pairs_seen}
     yield items.text(name, report.say("level_assignment", **words, confidence=f"{assignment.confidence:.2f}"))
     for anchor in assignment.anchors:
         level = anchor.level_of_first or report.say("not_stated")

@@ -34,6 +34,12 @@ def printed(value: float, decimals: int) -> str:
     return text.lstrip("-") if float(text) == 0 else text
 
 
+def added(value: float, decimals: int) -> str:
+    """The same as the last term of a sum: with its sign in front and apart."""
+    text = printed(value, decimals)
+    return f"- {text[1:]}" if text.startswith("-") else f"+ {text}"
+
+
 def code(name: Coded, value: Coded, relation: Relation = Relation.CONTAINS) -> hd.sr.CodeContentItem:
     """A coded answer."""
     return hd.sr.CodeContentItem(name=concept(name), value=concept(value), relationship_type=relation)

@@ -289,7 +289,8 @@ class _Page(Sheet):
             source = words.say("asynchronous", source=line.source)
             self.paragraph(left, top + 40, source, self.type(SMALL), right - left, 5)
         if line is not None:
-            said.append(words.say("line", sigma=line.sigma_ct, beta=line.beta_ct))
+            beta_ct = round(line.beta_ct, 1) + 0.0  # no minus before zero
+            said.append(words.say("line", sigma=line.sigma_ct, beta=beta_ct))
             if line.r_squared is not None and line.rms_residual_hu is not None:
                 said.append(words.say("fit", r_squared=line.r_squared, rms=line.rms_residual_hu))
         if self.findings.slope_cv_percent is not None:
@@ -339,7 +340,7 @@ class _Page(Sheet):
             parts.append(words.say(key, least=last.least_significant_change_mg_cm3))
         if last.differences:
             parts.append(words.say("differences", differences=words.differences(last)))
-        return " ".join(parts)
+        return "".join(parts)
 
     def _why_not(self) -> str:
         """Of the latest result, the reasons."""

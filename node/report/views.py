@@ -220,7 +220,7 @@ def axial_with_rods(volume: Volume, findings: Findings, vertebra: Vertebra, fit:
         reach = np.array([(reading.radius_mm + 6.0) / across, (reading.radius_mm + 6.0) / down])
         points.append(np.stack([middle - reach, middle + reach]))
     low, high = np.concatenate(points).min(axis=0), np.concatenate(points).max(axis=0)
-    low, high = low - np.array([14.0 / across, 16.0 / down]), high + np.array([14.0 / across, 6.0 / down])
+    low, high = low - np.array([14.0 / across, 16.0 / down]), high + np.array([14.0 / across, 12.0 / down])
     if findings.phantom is None:
         high[1] += 40.0 / down
     width, height = (high - low) * np.array([across, down])

@@ -98,7 +98,7 @@ def test_who_and_which_study_stand_on_top(head_first: Written, monkeypatch: pyte
 
 def test_the_quality_of_the_calibration_is_stated(head_first: Written, monkeypatch: pytest.MonkeyPatch) -> None:
     said = written(head_first, "measured", monkeypatch)
-    assert "σ 1.420 HU per mg/cm³, β -0.0" in said
+    assert "σ 1.420 HU per mg/cm³, β +0.0" in said
     assert "r² 0.9999, residual 1.0 HU" in said
 
 
@@ -139,7 +139,7 @@ def test_a_change_is_stated_against_the_last_comparable_result(head_first: Writt
     )
     made = _Page(drawn, volume, (old, last, other), HEADING, PageStyle())
     said = made._change()
-    assert said == "-5.0 mg/cm³ since 2022-03-05 (-2.2 % per year) within the least significant change of 8.3"
+    assert said == "-5.0 mg/cm³ since 2022-03-05 (-2.2 % per year), within the least significant change of 8.3"
     assert [point.comparable for point in made._points()] == [True, True, False, True]
 
 

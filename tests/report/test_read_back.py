@@ -37,7 +37,7 @@ def test_phantom_calibration_and_rods(head_first: Written, out_dir: Path) -> Non
 
 def test_how_levels_were_decided(head_first: Written, out_dir: Path) -> None:
     said = report_of("measured", head_first, out_dir).level_assignment
-    assert said[0] == "Anchors: single; rib pairs seen: 1; probability that L1 is L1: 0.97."
+    assert said[0] == "Levels: one way of counting; rib pairs seen: 1; probability that L1 is L1: 0.97."
     assert said[1].startswith("ribs: uppermost vertebra found is T12")
 
 

@@ -86,3 +86,14 @@ def test_images_without_a_frame_of_reference_are_not_segmented(head_first: Writt
     found = fixtures.findings(volume, stored, header=replace(stored[0].header, frame_of_reference_uid=None))
     planned = files.prepare(found, volume, fixtures.job(stored, out_dir)).segmentation
     assert planned is None
+
+
+def test_one_source_header_is_enough(tmp_path: Path, out_dir: Path) -> None:
+    """Hundreds of others need not be read again: what is asked of them was kept when they came."""
+    stored, volume = fixtures.single_frames(tmp_path / "source")
+    middle = stored[len(stored) // 2].path
+    for one in stored:
+        if one.path != middle:
+            one.path.unlink()
+    job = fixtures.job(stored, out_dir, report=fixtures.ReportSettings(outputs=("segmentation",)))
+    assert [one.kind for one in write(fixtures.findings(volume, stored), volume, job)] == ["segmentation"]

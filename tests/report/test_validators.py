@@ -74,12 +74,16 @@ PIXELMED_FLAGS = (
 )
 PIXELMED_STUDIES: tuple[tuple[str, SrClass, Kind], ...] = (
     ("measured", "comprehensive-3d", "sr"),
+    ("measured", "comprehensive-3d", "heights"),
+    (CHINESE, "comprehensive", "sr"),
     (CHINESE, "comprehensive", "heights"),
     ("warned, HA phantom", "comprehensive", "sr"),
     ("T12 stands in", "comprehensive", "sr"),
+    ("refused, levels found", "comprehensive", "sr"),
     ("refused, levels ambiguous", "comprehensive-3d", "sr"),
 )
-"""A report takes it ten seconds: each shape of content once, in one class or the other."""
+"""It takes seconds for each report, in one Java process or in many: so each kind of study and each report once, in one
+class or the other. That both classes hold the same is a test of its own (``test_write``)."""
 
 
 def said(*command: str | Path) -> tuple[int, list[str]]:

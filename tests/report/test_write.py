@@ -306,6 +306,19 @@ def test_site_can_ask_for_comprehensive_3d(head_first: Written, out_dir: Path) -
     assert classes == {Comprehensive3DSRStorage}
 
 
+@pytest.mark.parametrize("kind", ["sr", "heights"])
+def test_both_classes_hold_the_same(kind: str, head_first: Written, tmp_path: Path) -> None:
+    stored, volume = head_first
+    read = []
+    for sr_class in ("comprehensive", "comprehensive-3d"):
+        job = fixtures.job(stored, tmp_path / sr_class, report=ReportSettings(sr_class=sr_class))
+        objects = write(fixtures.warned(volume, stored), volume, job)
+        dataset = pydicom.dcmread(next(one.path for one in objects if one.kind == kind))
+        del dataset.SOPClassUID
+        read.append(dataset)
+    assert read[0] == read[1]
+
+
 def test_destination_that_takes_no_pictures_is_named(head_first: Written, out_dir: Path) -> None:
     stored, volume = head_first
     only = {"ris": ("bone-density", "segmentation")}
