@@ -20,12 +20,13 @@ def heading(source: Dataset, header: InstanceHeader, provenance: Provenance, wor
     """What a header says; what it lacks is left out."""
     identifier = _text(source, "PatientID")
     born, age = _day(source, "PatientBirthDate"), _text(source, "PatientAge").lstrip("0").lower()
-    spelt = f"{words.say('age')} {age[:-1]} {age[-1]}" if age[:-1].isdecimal() else ""
+    counted = age[:-1].isdecimal() and age[-1] in "ymwd"
+    sex = _text(source, "PatientSex")
     patient = (
         f"{words.say('id')} {identifier}" if identifier else "",
         f"{words.say('born')} {born}" if born else "",
-        _text(source, "PatientSex"),
-        spelt,
+        words.say(sex) if sex in ("M", "F", "O") else sex,
+        words.say("age", count=age[:-1], unit=words.say(age[-1])) if counted else "",
     )
     accession = _text(source, "AccessionNumber")
     study = (

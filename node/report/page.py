@@ -111,12 +111,12 @@ class _Page(Sheet):
     def _header(self) -> float:
         words, heading, across = self.words, self.heading, WIDTH - 2 * MARGIN
         self.write(MARGIN, 34, words.say("title"), self.type(25, ACCENT, bold=True))
-        self.write(MARGIN, 74, heading.patient, self.type(36, INK, bold=True), width=0.56 * across)
-        self.write(WIDTH - MARGIN, 82, heading.patient_line, self.type(TEXT), "rt", width=0.43 * across)
-        self.write(MARGIN, 128, heading.study_line, self.type(TEXT), width=across)
-        self.write(MARGIN, 162, heading.scan_line, self.type(SMALL, QUIET), width=across)
-        self.rule(198)
-        return 220
+        self.write(MARGIN, 70, heading.patient, self.type(36, INK, bold=True), width=across)
+        self.write(MARGIN, 120, heading.patient_line, self.type(TEXT), width=across)
+        self.write(MARGIN, 152, heading.study_line, self.type(TEXT), width=across)
+        self.write(MARGIN, 186, heading.scan_line, self.type(SMALL, QUIET), width=across)
+        self.rule(220)
+        return 238
 
     def _foot(self) -> float:
         """Warnings and the notice, from below; returns where the upper part ends."""
@@ -172,7 +172,7 @@ class _Page(Sheet):
         self.sheet.paste(picture, (round(left * FINER), round((top + 36) * FINER)))
         low = top + 36 + picture.height / FINER
         judged = [v for v in findings.vertebrae if v.deformity is not None]
-        review = [f"{v.level} {said}" for v in judged if (said := words.deformity(findings, v.level))]
+        review = [f"{v.level} {said}" for v in judged if (said := words.deformity(findings, v.level, confidence=True))]
         if review:
             text = words.say("fracture_one", levels=", ".join(review))
             self.paragraph(left, low + 12, text, self.type(TEXT, REFUSED, bold=True), right - left, 2)

@@ -14,7 +14,14 @@ _ENGLISH: Mapping[str, str] = {
     "patient": "Patient",
     "id": "ID",
     "born": "born",
-    "age": "age",
+    "age": "age {count} {unit}",
+    "M": "M",
+    "F": "F",
+    "O": "O",
+    "y": "y",
+    "m": "m",
+    "w": "w",
+    "d": "d",
     "study": "Study",
     "accession": "Accession",
     "scan": "Scan",
@@ -62,7 +69,8 @@ _ENGLISH: Mapping[str, str] = {
     "wedge": "wedge",
     "biconcave": "biconcave",
     "crush": "crush",
-    "candidate": "{type} {loss:.0f} %, grade {grade}? (confidence {confidence:.2f})",
+    "candidate": "{type} {loss:.0f} %, grade {grade}?",
+    "candidate_sure": "{candidate} (confidence {confidence:.2f})",
     "incomplete": "incomplete",
     "fracture_none": "No height loss of 20 % or more was found in {count} vertebrae.",
     "fracture_one": "For review: {levels}",
@@ -85,7 +93,14 @@ _CHINESE: Mapping[str, str] = {
     "patient": "患者",
     "id": "编号",
     "born": "出生",
-    "age": "年龄",
+    "age": "{count} {unit}",
+    "M": "男",
+    "F": "女",
+    "O": "其他",
+    "y": "岁",
+    "m": "个月",
+    "w": "周",
+    "d": "天",
     "study": "检查",
     "accession": "检查号",
     "scan": "扫描",
@@ -133,7 +148,8 @@ _CHINESE: Mapping[str, str] = {
     "wedge": "楔形",
     "biconcave": "双凹",
     "crush": "压缩",
-    "candidate": "{type} {loss:.0f} %，{grade} 度？（置信度 {confidence:.2f}）",
+    "candidate": "{type} {loss:.0f} %，{grade} 度？",
+    "candidate_sure": "{candidate}（置信度 {confidence:.2f}）",
     "incomplete": "不完整",
     "fracture_none": "{count} 个椎体均未见 20 % 及以上的高度丢失。",
     "fracture_one": "请复核：{levels}",
@@ -259,18 +275,16 @@ class Words:
         known = _REASONS if self.language == "zh" else _REASONS_ENGLISH
         return known.get(reason or "", (reason or "").replace("-", " "))
 
-    def deformity(self, findings: Findings, level: str) -> str | None:
-        """A candidate for review, or ``None``."""
+    def deformity(self, findings: Findings, level: str, confidence: bool = False) -> str | None:
+        """A candidate for review, and if asked for how sure it is; ``None`` where there is none."""
         found = next((v.deformity for v in findings.vertebrae if v.level == level), None)
         if found is None or found.genant_grade == 0:
             return None
-        return self.say(
-            "candidate",
-            type=self.say(found.type),
-            loss=found.loss_percent,
-            grade=found.genant_grade,
-            confidence=found.confidence,
-        )
+        kind = self.say(found.type)
+        candidate = self.say("candidate", type=kind, loss=found.loss_percent, grade=found.genant_grade)
+        if not confidence:
+            return candidate
+        return self.say("candidate_sure", candidate=candidate, confidence=found.confidence)
 
 
 def material_name(material: str) -> str:

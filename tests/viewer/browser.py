@@ -127,16 +127,13 @@ class Viewer:
         """Step through the report in the viewport with its arrows until so many measurements were drawn."""
         found: dict[str, Shown] = {}
         while True:
-            self._wait_for_another(list(found))
+            self.wait_until(lambda: any(label.tracking_uid not in found for label in self.labels()))
             for label in self.labels():
                 points = np.array(self.page.evaluate(_POINTS, label.tracking_uid), dtype=np.float64)
                 found.setdefault(label.tracking_uid, Shown(label, self.image(), points))
             if len(found) >= count:
                 return list(found.values())
             self.page.locator('[data-cy="viewport-action-arrows-right"]').click()
-
-    def _wait_for_another(self, seen: list[str]) -> None:
-        self.page.wait_for_function(f"seen => ({_LABELS})().some(l => !seen.includes(l.tracking_uid))", arg=seen)
 
     def load_segments(self, description: str) -> None:
         """Show a segmentation, say yes to loading it, and wait until it lies on its images."""

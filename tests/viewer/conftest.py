@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +14,10 @@ import pytest
 
 from node import offline
 from node.demo.pacs import AE_TITLE, Orthanc
+from node.domain.instance import StoredInstance
 from node.domain.job import OutgoingObject
+from node.domain.settings import ReportSettings
+from node.domain.volume import Volume
 from node.report import write
 from node.synthetic import dicom, torso
 from node.synthetic.phantoms import MINDWAYS_5
@@ -23,6 +26,7 @@ from tests import running
 from tests.peers import absent, peer, peer_file
 from tests.report import fixtures
 from tests.report.cases import CASES
+from tests.report.fixtures import Written
 from tests.viewer import browser, get_ohif, site
 
 if TYPE_CHECKING:
@@ -110,12 +114,48 @@ def refused(tmp_path_factory: pytest.TempPathFactory, ohif: Path) -> Study:
 
 
 @pytest.fixture(scope="session")
-def address(tmp_path_factory: pytest.TempPathFactory, ohif: Path, measured: Study, refused: Study) -> Iterator[str]:
-    """OHIF in front of an archive that holds both studies."""
+def of_3d(tmp_path_factory: pytest.TempPathFactory, ohif: Path) -> Study:
+    """A small study whose reports are of the class Comprehensive 3D SR."""
+    folder = tmp_path_factory.mktemp("viewer-3d")
+    stored, volume = _renamed(*fixtures.single_frames(folder / "source"))
+    settings = ReportSettings(
+        outputs=("bone-density", "segmentation", "sagittal", "heights"), sr_class="comprehensive-3d"
+    )
+    objects = write(fixtures.findings(volume, stored), volume, fixtures.job(stored, folder / "out", report=settings))
+    return Study(stored[0].header.study_instance_uid, folder / "source", objects, {})
+
+
+def _renamed(stored: tuple[StoredInstance, ...], volume: Volume) -> Written:
+    """Another study with the same pixels: the archive must not take it for the first."""
+    names = {uid: fixtures.uid(f"{uid} of the 3D class") for uid in (fixtures.STUDY, fixtures.SERIES)}
+    names |= {one.header.sop_instance_uid: fixtures.uid(f"3D {one.path.name}") for one in stored}
+    renamed = []
+    for one in stored:
+        image = pydicom.dcmread(one.path)
+        for keyword in ("StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID"):
+            image[keyword].value = names[image[keyword].value]
+        image.file_meta.MediaStorageSOPInstanceUID = image.SOPInstanceUID
+        image.save_as(one.path)
+        header = replace(
+            one.header,
+            study_instance_uid=image.StudyInstanceUID,
+            series_instance_uid=image.SeriesInstanceUID,
+            sop_instance_uid=image.SOPInstanceUID,
+        )
+        renamed.append(replace(one, header=header))
+    sources = tuple(replace(one, sop_instance_uid=names[one.sop_instance_uid]) for one in volume.sources)
+    return tuple(renamed), replace(volume, sources=sources)
+
+
+@pytest.fixture(scope="session")
+def address(
+    tmp_path_factory: pytest.TempPathFactory, ohif: Path, measured: Study, refused: Study, of_3d: Study
+) -> Iterator[str]:
+    """OHIF in front of an archive that holds all studies."""
     plugin = peer_file(PLUGIN, "orthanc-dicomweb")
     archive = Orthanc(peer("Orthanc"), tmp_path_factory.mktemp("archive"), plugins=(str(plugin),))
     try:
-        for study in (measured, refused):
+        for study in (measured, refused, of_3d):
             _send(study, archive.port)
         with site.serving(ohif, archive.http_port) as url:
             yield url

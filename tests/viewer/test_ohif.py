@@ -10,6 +10,7 @@ import pydicom
 import pytest
 from numpy.typing import NDArray
 from PIL import Image
+from pydicom.uid import Comprehensive3DSRStorage
 
 from tests.report import independent
 from tests.report.independent import Group, Number
@@ -168,4 +169,19 @@ def test_a_refusal_is_read_first(viewer: Viewer, address: str, refused: Study) -
     viewer.wait_for_text("Bone density not measured")
     viewer.wait_for_text("No calibration phantom lies in the scan. [phantom-not-found]")
     viewer.shot("refused")
+    assert viewer.errors == []
+
+
+@pytest.mark.parametrize("kind", ["sr", "heights"])
+def test_reports_of_the_3d_class_are_drawn_too(kind: str, viewer: Viewer, address: str, of_3d: Study) -> None:
+    groups = independent.groups(of_3d.path(kind))
+    assert pydicom.dcmread(of_3d.path(kind)).SOPClassUID == Comprehensive3DSRStorage
+    viewer.open(address, of_3d.uid, 5)
+    viewer.show(of_3d.description(kind))
+    found = by_tracking_uid(viewer.measurements(len(groups)))
+    viewer.shot(f"3d-{kind}")
+    for group in groups:
+        shown = found[group.tracking_uid]
+        assert set(map(line, group.numbers[:2])) <= set(shown.label.lines)
+        assert shown.sop_instance_uid == group.outlines[0].sop_instance_uid
     assert viewer.errors == []

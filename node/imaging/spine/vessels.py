@@ -3,6 +3,7 @@
 In the arterial phase blood is brighter than the cortex of osteoporotic bone, and where the aorta or its branches touch
 a body no edge is left between them: the outer wall of the vessel would be taken for the body's. What is much brighter
 than spongiosa, far thicker than cortex, and lies mostly beyond the bodies or passes several is replaced by soft tissue.
+Metal and cement are left to ``implants``.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from scipy import ndimage
 
 from node.domain.volume import Volume
 from node.imaging.grid import block_mean
+from node.imaging.spine.implants import DENSE_HU
 
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
@@ -78,8 +80,9 @@ def _vessels(calm: NDArray[np.float32], grid: Volume, canal_lps_mm: Floats) -> B
     size = np.maximum(np.bincount(number, minlength=count + 1), 1)
     beyond = np.bincount(number, np.hypot(aside, ahead) > FAR_MM, count + 1) > 0.5 * size
     in_front = np.bincount(number, ahead > IN_FRONT_MM, count + 1) > 0.5 * size
+    dense = np.bincount(number, calm[core] > DENSE_HU, count + 1) > 0.5 * size
     tall = [0, *((box[0].stop - box[0].start) * grid.spacing_mm[0] for box in ndimage.find_objects(labels))]
-    kept = (in_front & (beyond | (np.array(tall) > TALL_MM)))[labels]
+    kept = (in_front & ~dense & (beyond | (np.array(tall) > TALL_MM)))[labels]
     return ~_deeper(~kept, THICK_MM + RIM_MM, grid) if kept.any() else kept
 
 

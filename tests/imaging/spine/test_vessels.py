@@ -80,3 +80,8 @@ def test_the_joints_of_the_arches_stay() -> None:
     dense[(np.hypot(x0 + i * 0.9 - 20.0, y0 + j * 0.9 - 30.0) < 9.0) & (k >= 0)] = 600
     volume = Volume(dense, column.volume.affine_lps_mm.copy(), "2.25.1", column.volume.sources)
     assert at(without_vessels(volume, CANAL), 20.0, 30.0, -33.0) == 600
+
+
+def test_cement_that_leaked_through_discs_is_left_to_the_implants() -> None:
+    column = with_aorta(made_up.column(spongiosa_hu=90.0), 1400)
+    assert at(without_vessels(column.volume, CANAL), *AORTA, -33.0) == 1400
