@@ -34,7 +34,7 @@ def forgo(roles: Sequence[Role]) -> None:
     set_option = getattr(ctypes.CDLL(None), "mallopt", None)
     if set_option is not None:  # glibc
         set_option(_ARENA_MAX, 2)
-        set_option(_MMAP_THRESHOLD, 64 * 1024)
+        set_option(_MMAP_THRESHOLD, 256 * 1024)
 
 
 def _nothing_private() -> ModuleType:

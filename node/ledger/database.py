@@ -93,7 +93,8 @@ def sqlite_url(path: Path) -> str:
 def _translated(error: SQLAlchemyError) -> LedgerUnavailable:
     """Keep the kind of the error, not its parameters (they hold headers)."""
     origin = getattr(error, "orig", None)
-    return LedgerUnavailable(f"{type(error).__name__}: {type(origin).__name__}: {origin}" if origin else str(error))
+    said = " ".join(str(origin if origin else error).split())
+    return LedgerUnavailable(f"The ledger's database does not take part ({type(origin or error).__name__}: {said})")
 
 
 def _on_connect(connection: Any, _record: object) -> None:

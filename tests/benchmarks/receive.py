@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import socket
 import statistics
 import subprocess
@@ -28,6 +29,7 @@ from tests.intake.objects import ct_slice, write
 from tests.peers import peer
 
 _SIZE = 512
+_Figures = dict[tuple[str, str], list[float]]
 
 
 def main() -> None:
@@ -38,6 +40,7 @@ def main() -> None:
     parser.add_argument("--only", nargs="*", default=None)
     arguments = parser.parse_args()
     rates: defaultdict[tuple[str, str], list[float]] = defaultdict(list)
+    costs: defaultdict[tuple[str, str], list[float]] = defaultdict(list)
     study = 0
     with tempfile.TemporaryDirectory(prefix="vbmd-receive-") as temporary, ExitStack() as stack:
         folder = Path(temporary)
@@ -51,8 +54,10 @@ def main() -> None:
                 for name, port in servers.items():
                     study += 1
                     files = _slices(folder / f"study-{study}", study, arguments.slices)
+                    begun_s = _cpu_s(_PIDS[name])
                     rates[name, client].append(_CLIENTS[client](files, port, arguments.associations))
-    _report(rates, arguments.slices, arguments.rounds, arguments.associations)
+                    costs[name, client].append((_cpu_s(_PIDS[name]) - begun_s) / len(files) * 1000)
+    _report(rates, costs, arguments.slices, arguments.rounds, arguments.associations)
 
 
 def _slices(folder: Path, study: int, count: int) -> list[Path]:
@@ -130,6 +135,7 @@ def _node(folder: Path) -> Iterator[int]:
 def _process(command: list[str], port: int, folder: Path) -> Iterator[None]:
     with (folder / "output.log").open("wb") as output:
         process = subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT)
+        _PIDS[folder.name] = process.pid
         try:
             _wait_until_up(port)
             yield
@@ -143,6 +149,12 @@ def _peak_mb(pid: int) -> float:
     """Largest resident memory so far of a process (Linux)."""
     status = Path(f"/proc/{pid}/status").read_text().split()
     return int(status[status.index("VmHWM:") + 1]) * 1024 / 1e6
+
+
+def _cpu_s(pid: int) -> float:
+    """Processor time so far of a process and of its children that have ended (Linux)."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
+    return sum(int(one) for one in fields[11:15]) / os.sysconf("SC_CLK_TCK")
 
 
 def _wait_until_up(port: int) -> None:
@@ -164,15 +176,18 @@ def _free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def _report(rates: dict[tuple[str, str], list[float]], slices: int, rounds: int, associations: int) -> None:
-    print(f"{slices} slices of {_SIZE}², {associations} association(s), median of {rounds} rounds, objects per second")
-    print(f"{'server':<42}" + "".join(f"{client:>18}" for client in _CLIENTS) + f"{'peak MB':>12}")
+def _report(rates: _Figures, costs: _Figures, slices: int, rounds: int, associations: int) -> None:
+    print(f"{slices} slices of {_SIZE}², {associations} association(s), median of {rounds} rounds:")
+    print("objects per second, and milliseconds of processor time of the server for each")
+    print(f"{'server':<42}" + "".join(f"{client:>18}{'ms':>8}" for client in _CLIENTS) + f"{'peak MB':>10}")
     for name in dict.fromkeys(name for name, _ in rates):
-        medians = "".join(f"{statistics.median(rates[name, client]):>18.0f}" for client in _CLIENTS)
-        print(f"{name:<42}{medians}{_PEAK_MB[name]:>12.0f}")
+        medians = [(statistics.median(rates[name, one]), statistics.median(costs[name, one])) for one in _CLIENTS]
+        columns = "".join(f"{rate:>18.0f}{cost:>8.1f}" for rate, cost in medians)
+        print(f"{name:<42}{columns}{_PEAK_MB[name]:>10.0f}")
 
 
 _PEAK_MB: dict[str, float] = {}
+_PIDS: dict[str, int] = {}
 _CLIENTS = {"tuned sender": _by_bare_sender, "stock storescu": _by_storescu}
 _SERVERS = {
     "storescp, bit-preserving, no sync": _bit_preserving,
