@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
@@ -27,6 +28,8 @@ MAX_OFF_AXES_MM = 0.4
 ENDS_MM = 96.0
 """Four thick images: a phantom that reaches farther into the scan shows in three of them."""
 MAX_ATTEMPTS = 8
+THREADS = 2
+"""Images are looked at by two at once: filters and interpolation leave the interpreter alone."""
 BEYOND_ENDS_MM = 30.0
 """How far a phantom may reach beyond the last image that clearly shows it."""
 _OVERHANG_MM = 150.0
@@ -91,11 +94,14 @@ def _holds(row: RodRow, track: Track) -> bool:
 def _tracks(images: ThickImages, ends_mm: float = np.inf) -> list[Track]:
     """Straight rods in the images; with ``ends_mm`` in those that lie so near the first or the last slice."""
     near = np.minimum(images.z_mm, images.end_mm - images.z_mm) <= ends_mm
-    discs = [
-        _placed(find_discs(plane.astype(np.float32), images.pixel_mm), images) if wanted else Discs.none()
-        for plane, wanted in zip(images.hu, near, strict=True)
-    ]
-    return link(discs, images.z_mm)
+
+    def discs_of(index: int) -> Discs:
+        if not near[index]:
+            return Discs.none()
+        return _placed(find_discs(images.hu[index].astype(np.float32), images.pixel_mm), images)
+
+    with ThreadPoolExecutor(THREADS) as threads:
+        return link(list(threads.map(discs_of, range(len(near)))), images.z_mm)
 
 
 def _rows(tracks: list[Track], images: ThickImages) -> list[RodRow]:
