@@ -52,8 +52,10 @@ def _unpack(package: Path, site: Path) -> None:
             name = member.name.removeprefix(_INSIDE)
             wanted = member.isfile() and name != member.name and not name.endswith(".map")
             if wanted and not name.startswith(_NOT_NEEDED):
-                member.name = name
-                archive.extract(member, partial, filter="data")
+                content = archive.extractfile(member)
+                assert content is not None
+                (partial / name).parent.mkdir(parents=True, exist_ok=True)
+                (partial / name).write_bytes(content.read())
     partial.rename(site)
 
 
