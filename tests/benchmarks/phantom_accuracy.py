@@ -213,6 +213,7 @@ def main() -> None:
     parser.add_argument("--cases", type=int, default=240)
     parser.add_argument("--first", type=int, default=1000)
     parser.add_argument("--jobs", type=int, default=2)
+    parser.add_argument("--note", default="", help="what else must be said of this run")
     parser.add_argument("--markdown", type=Path)
     arguments = parser.parse_args()
     numbers = range(arguments.first, arguments.first + arguments.cases)
@@ -229,7 +230,8 @@ def main() -> None:
 
 def _page(found: str, arguments: argparse.Namespace) -> str:
     command = f"python -m tests.benchmarks.phantom_accuracy --cases {arguments.cases} --first {arguments.first}"
-    return f"# Phantoms: found, named, read\n\n{__doc__}\nMade by `{command}`:\n\n{found}\n"
+    note = f"{arguments.note}\n\n" if arguments.note else ""
+    return f"# Phantoms: found, named, read\n\n{__doc__}\nMade by `{command}`.\n\n{note}{found}\n"
 
 
 if __name__ == "__main__":

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Literal, get_args
 
 from node.domain.findings import Findings
 from node.domain.instance import StoredInstance
@@ -23,16 +23,7 @@ REPORTS: tuple[Kind, ...] = ("sr", "heights")
 WITHOUT_GROUPS = "refused, never read"
 """The only study whose report holds no measurement at all."""
 
-_ALL: tuple[Output, ...] = (
-    "bone-density",
-    "segmentation",
-    "sagittal",
-    "heights",
-    "curved",
-    "key-images",
-    "summary",
-    "summary-pdf",
-)
+_ALL: tuple[Output, ...] = get_args(Output)
 _OF_3D: tuple[Output, ...] = ("bone-density", "segmentation", "sagittal", "heights")
 """Pictures do not depend on the class of the reports."""
 

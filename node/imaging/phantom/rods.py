@@ -75,7 +75,8 @@ def with_faint(
 ) -> tuple[SeenRod, ...]:
     """Add rods of the same size that no circle shows, by their mean against the base to both sides along the row.
 
-    A rod that is overlooked makes a phantom a smaller one: three rods of which the middle one is faint look like two.
+    ``slab_s_mm``: ends of the slab along the row. The rods come back in their order along it. A rod that is overlooked
+    makes a phantom a smaller one: three rods of which the middle one is faint look like two.
     """
     apart = _APART_RADII * radius_mm
     places = np.arange(slab_s_mm[0] + apart, slab_s_mm[1] - apart, 1.0)
