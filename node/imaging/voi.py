@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,7 +18,7 @@ from scipy.ndimage import distance_transform_edt, gaussian_filter, map_coordinat
 from node.domain.settings import SuitabilityLimits, VoiShape
 from node.domain.spine import Vertebra, Voi
 from node.domain.volume import Mask, Volume
-from node.imaging import neighbours, suitability, voi_error
+from node.imaging import neighbours, outliers, slabs, suitability, voi_error
 from node.imaging.suitability import Reading
 from node.imaging.voi_error import SMOOTHING_MM
 
@@ -38,6 +39,8 @@ class _Bounds:
     inside: Bools
     """(x, y, z) on the local grid."""
     depth_below_surface_mm: Floats32
+    lps_mm: Floats
+    """(x, y, z, 3)."""
     x: Floats
     y: Floats
     z: Floats
@@ -64,9 +67,10 @@ def measure(
     shape: VoiShape,
     limits: SuitabilityLimits,
     known_noise: voi_error.NoiseReference | None = None,
+    slice_mm: float | None = None,
 ) -> dict[str, Voi]:
     """Place and read the VOI of every complete vertebra, and compare them with one another."""
-    vois = {one.level: sample(volume, one, shape, known_noise, limits) for one in vertebrae if one.complete}
+    vois = {one.level: sample(volume, one, shape, known_noise, limits, slice_mm) for one in vertebrae if one.complete}
     return neighbours.compared(vois, limits)
 
 
@@ -76,32 +80,37 @@ def sample(
     shape: VoiShape,
     known_noise: voi_error.NoiseReference | None = None,
     limits: SuitabilityLimits = USUAL_LIMITS,
+    slice_mm: float | None = None,
 ) -> Voi:
     """Place the VOI in a vertebra and read it. ``known_noise`` is that of the rods, where there are any.
 
+    ``slice_mm``: thickness of the slices, where it is known; their distance at least is taken for it.
     A VOI is returned even where the vertebra must not be measured; ``exclusion`` then says why.
     """
     bounds = _bounds(volume, vertebra)
-    cylinder = _place(bounds, vertebra, shape)
-    member = _membership(bounds, cylinder, shape)
-    points = _points(bounds, vertebra, member)
-    if len(points) == 0:
+    clear = slabs.clear_voxels(volume, vertebra, slice_mm or 0.0)
+    placed = _clear(volume, bounds, _membership(bounds, _place(bounds, vertebra, shape), shape), clear)
+    if not placed.any():
         return _nothing(vertebra)
-    reading = _reading(volume, points, member, limits)
-    mask = _mask(volume, vertebra, bounds, member)
+
+    def read(points: Floats, member: Bools) -> Reading:
+        return _reading(clear.read(volume, points), member, limits)
+
+    whole = read(bounds.lps_mm[placed], placed)
+    member = outliers.apart(volume, bounds.lps_mm, bounds.inside, placed, whole, (GRID_MM, SMOOTHING_MM))
+    member = member if member.any() else placed
+    points = bounds.lps_mm[member]
+    reading = read(points, member)
+    mask, volume_mm3 = _mask(volume, vertebra, bounds, member), float(member.sum()) * GRID_MM**3
     native = volume.hu[mask.slices_kji][mask.voxels].astype(np.float64)
     noise = voi_error.noise_of_mean(volume, mask, reading)
     if known_noise is not None:
-        noise = min(noise, voi_error.noise_by_rods(volume, mask, float(member.sum()) * GRID_MM**3, known_noise))
+        noise = min(noise, voi_error.noise_by_rods(volume, mask, volume_mm3, known_noise))
     wander = voi_error.shift_sensitivity(
-        lambda moved: _reading(volume, moved, member, limits).mean, vertebra.frame, points, reading.mean, noise
+        lambda moved: read(moved, member).mean, vertebra.frame, points, reading.mean, noise
     )
-    volume_mm3 = float(member.sum()) * GRID_MM**3
-    finding = suitability.judge(volume, vertebra, reading, volume_mm3, limits)
+    finding = suitability.judge(volume, vertebra, whole, volume_mm3, limits)
     centre = points.mean(axis=0)
-    ordered = np.sort(_read(volume, points).astype(np.float64))
-    cut = round(TRIM * len(ordered))
-    lower, median, upper = np.quantile(ordered, (0.25, 0.5, 0.75))
     return Voi(
         mask=mask,
         centre_lps_mm=(float(centre[0]), float(centre[1]), float(centre[2])),
@@ -112,13 +121,30 @@ def sample(
         exclusion=finding.reason if finding else None,
         exclusion_message=finding.message if finding else None,
         noise_error_hu=noise,
-        hu_median=float(median),
-        hu_trimmed_mean=float(ordered[cut : len(ordered) - cut].mean()),
-        hu_quartiles=(float(lower), float(upper)),
-        local_quartiles_apart_hu=reading.quartiles_apart,
-        dense_part=reading.dense_share,
-        sparse_part=reading.sparse_share,
+        **_spread(clear.read(volume, bounds.lps_mm[placed])),
+        local_quartiles_apart_hu=whole.quartiles_apart,
+        dense_part=whole.dense_share,
+        sparse_part=whole.sparse_share,
     )
+
+
+def _clear(volume: Volume, bounds: _Bounds, member: Bools, clear: slabs.Clear) -> Bools:
+    """The part of ``member`` that can be read from clear voxels."""
+    seen = member.copy()
+    seen[member] = clear.shares(volume, bounds.lps_mm[member]) >= slabs.ENOUGH
+    return seen
+
+
+def _spread(values: Floats32) -> dict[str, Any]:
+    """Median, trimmed mean and quartiles of all that lies in a VOI."""
+    ordered = np.sort(values.astype(np.float64))
+    cut = round(TRIM * len(ordered))
+    lower, median, upper = np.quantile(ordered, (0.25, 0.5, 0.75))
+    return {
+        "hu_median": float(median),
+        "hu_trimmed_mean": float(ordered[cut : len(ordered) - cut].mean()),
+        "hu_quartiles": (float(lower), float(upper)),
+    }
 
 
 def _bounds(volume: Volume, vertebra: Vertebra) -> _Bounds:
@@ -130,12 +156,12 @@ def _bounds(volume: Volume, vertebra: Vertebra) -> _Bounds:
     local = (volume.lps_mm(index) - frame.centre_lps_mm) @ axes.T
     low, high = (local.min(axis=0) - 4.0, local.max(axis=0) + 4.0) if len(local) else (np.zeros(3), np.ones(3))
     x, y, z = (np.arange(a, b, GRID_MM) for a, b in zip(low, high, strict=True))
-    grid = np.stack(np.meshgrid(x, y, z, indexing="ij"), axis=-1)
-    at = volume.index_kji(grid @ axes + frame.centre_lps_mm) - np.array(body.origin_kji)
+    grid = np.stack(np.meshgrid(x, y, z, indexing="ij"), axis=-1) @ axes + frame.centre_lps_mm
+    at = volume.index_kji(grid) - np.array(body.origin_kji)
     padded = np.pad(body.voxels, 1).astype(np.float32)
     inside = map_coordinates(padded, np.moveaxis(at + 1.0, -1, 0), order=1, mode="constant", cval=0.0) >= 0.5
     depth = distance_transform_edt(inside, sampling=GRID_MM).astype(np.float32)
-    return _Bounds(inside, depth, x, y, z)
+    return _Bounds(inside, depth, grid, x, y, z)
 
 
 def _place(bounds: _Bounds, vertebra: Vertebra, shape: VoiShape) -> _Cylinder:
@@ -182,23 +208,8 @@ def _membership(bounds: _Bounds, cylinder: _Cylinder, shape: VoiShape) -> Bools:
     return np.asarray(cylinder.contains(x, y, z) & spongiosa)
 
 
-def _points(bounds: _Bounds, vertebra: Vertebra, member: Bools) -> Floats:
-    """LPS coordinates of the grid points of the VOI."""
-    i, j, k = np.nonzero(member)
-    frame = vertebra.frame
-    local = np.stack([bounds.x[i], bounds.y[j], bounds.z[k]], axis=-1)
-    return np.asarray(local @ np.stack([frame.left, frame.posterior, frame.superior]) + frame.centre_lps_mm)
-
-
-def _read(volume: Volume, points: Floats) -> Floats32:
-    out = np.empty(len(points), dtype=np.float32)
-    map_coordinates(volume.hu, volume.index_kji(points).T, output=out, order=1, mode="nearest")
-    return out
-
-
-def _reading(volume: Volume, points: Floats, member: Bools, limits: SuitabilityLimits) -> Reading:
+def _reading(values: Floats32, member: Bools, limits: SuitabilityLimits) -> Reading:
     """Robust mean over the VOI's points; outliers are judged on averages over about 4 mm within the VOI."""
-    values = _read(volume, points)
     spread = np.zeros(member.shape, dtype=np.float32)
     spread[member] = values
     sigma = SMOOTHING_MM / GRID_MM
@@ -211,7 +222,7 @@ def _mask(volume: Volume, vertebra: Vertebra, bounds: _Bounds, member: Bools) ->
     """Voxels of which the VOI takes up half or more (the greatest shares where no voxel is so filled)."""
     frame = vertebra.frame
     axes = np.stack([frame.left, frame.posterior, frame.superior])
-    index = volume.index_kji(_points(bounds, vertebra, member))
+    index = volume.index_kji(bounds.lps_mm[member])
     low = np.clip(np.floor(index.min(axis=0)).astype(int), 0, np.array(volume.hu.shape) - 1)
     high = np.clip(np.ceil(index.max(axis=0)).astype(int), low, np.array(volume.hu.shape) - 1)
     voxels = np.stack(np.meshgrid(*(np.arange(a, b + 1) for a, b in zip(low, high, strict=True)), indexing="ij"), -1)
