@@ -37,6 +37,8 @@ class Reading:
     """Part that is much less dense (vessel, lysis, fat, gas)."""
     quartiles_apart: float
     """Distance of the quartiles of the local averages, HU."""
+    deviation: float
+    """Four standard deviations of the local averages of the bulk, HU: ``limit`` before it was bounded."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,12 +60,12 @@ def robust_mean(values: Floats32, smooth: Floats32, limits: SuitabilityLimits) -
     widths = ordered[half:] - ordered[: len(ordered) - half]
     start = int(np.argmin(widths))
     centre = float(np.median(ordered[start : start + half + 1]))
-    deviation = OUTLIER_SIGMAS * widths[start] / SHORTH_SIGMAS
+    deviation = float(OUTLIER_SIGMAS * widths[start] / SHORTH_SIGMAS)
     limit = float(np.clip(deviation, limits.min_outlier_hu, limits.max_outlier_hu))
     dense, sparse = smooth > centre + limit, smooth < centre - limit
     kept = np.asarray(~(dense | sparse))
     apart = float(np.subtract(*np.quantile(ordered, (0.75, 0.25))))
-    return Reading(float(values[kept].mean()), kept, limit, float(dense.mean()), float(sparse.mean()), apart)
+    return Reading(float(values[kept].mean()), kept, limit, float(dense.mean()), float(sparse.mean()), apart, deviation)
 
 
 def judge(

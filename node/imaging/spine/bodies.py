@@ -24,8 +24,13 @@ from node.imaging.spine.walls import THETA, ZETA, Wall, find_walls, flared
 
 Floats = NDArray[np.float64]
 
-BEYOND_ENDPLATE_MM, BEYOND_WALL_MM = 1.0, 1.0
-"""So much around a body must be in the scan before it counts as complete."""
+BEYOND_MM, MOSTLY = 1.0, 0.05
+"""A body counts as complete when all of its surface is in the scan, and so is what lies so much beyond it but for this
+part: of a body tilted against the slices, a corner may come nearer to the last one."""
+
+CLEAR_ENDPLATE = 0.6
+"""Least mean clarity of both endplates of a vertebra that was only guessed beyond the last disc found: the endplate of
+one cut by the scan's end shows nowhere (0.2 at most)."""
 
 CANAL_MM = 8.0
 """From the posterior wall to the middle of the canal."""
@@ -119,8 +124,8 @@ def _inside_rims(ends: list[tuple[HeightMap, HeightMap]], walls: list[Wall]) -> 
 
 def _vertebra(volume: Volume, seed: VertebraSeed, shape: BodyShape) -> Vertebra:
     body = _voxels(volume, shape)
-    complete = seed.complete and body.voxels.size > 0 and _wholly_scanned(volume, shape)
-    complete = complete and not _astray(volume, seed, shape)
+    found = seed.complete and not _astray(volume, seed, shape)
+    complete = body.voxels.size > 0 and _wholly_scanned(volume, shape) and (found or _shown(shape))
     heights, contour = read_heights(shape, volume.spacing_mm[0]) if complete else (None, None)
     return Vertebra(seed.level, seed.confidence, complete, _centred(shape).frame(), body, heights, None, contour)
 
@@ -144,26 +149,47 @@ def _astray(volume: Volume, seed: VertebraSeed, shape: BodyShape) -> bool:
     return volume.spacing_mm[0] >= THICK_MM and along > ASTRAY * seed.height_mm
 
 
+def _shown(shape: BodyShape) -> bool:
+    """Whether both endplates show clearly."""
+    x, y = _over(shape)
+    return all(
+        len(x) > 0 and float(np.mean(end.clarity_at(x, y))) >= CLEAR_ENDPLATE
+        for end in (shape.superior, shape.inferior)
+    )
+
+
 def _wholly_scanned(volume: Volume, shape: BodyShape) -> bool:
-    """Whether the body and what lies just beyond its surfaces was reconstructed."""
+    """Whether the body and nearly all that lies just beyond its surfaces was reconstructed."""
+    on_surface, beyond = (volume.index_kji(shape.pose.to_lps(_surface(shape, by))) for by in (0.0, BEYOND_MM))
+    last = np.array(volume.hu.shape) - 1
+    if ((on_surface < 0) | (on_surface > last)).any():
+        return False
+    outside = ((beyond < 0) | (beyond > last)).any(axis=1)
+    k, j, i = np.round(beyond[~outside]).astype(int).T
+    return bool(outside.mean() <= MOSTLY and np.mean(volume.hu[k, j, i] <= OUTSIDE_FIELD_HU) < 0.01)
+
+
+def _over(shape: BodyShape) -> tuple[Floats, Floats]:
+    """Places (x, y) of the endplates' maps that lie over the body."""
     x, y = np.meshgrid(shape.superior.x, shape.superior.y, indexing="ij")
     over = np.hypot(x, y) < shape.wall.at(np.arctan2(x, y), np.zeros_like(x))
-    x, y = x[over], y[over]
+    return x[over], y[over]
+
+
+def _surface(shape: BodyShape, beyond_mm: float) -> Floats:
+    """Local points (n, 3) so far beyond the body's surface: of both endplates and the wall."""
+    x, y = _over(shape)
     theta, zeta = np.meshgrid(THETA, ZETA, indexing="ij")
-    radius = shape.wall.radius + BEYOND_WALL_MM
+    radius = shape.wall.radius + beyond_mm
     side_x, side_y = radius * np.sin(theta), radius * np.cos(theta)
     top, bottom = shape.superior.at(side_x, side_y), shape.inferior.at(side_x, side_y)
-    points = [
-        np.stack([x, y, shape.superior.at(x, y) + BEYOND_ENDPLATE_MM], axis=-1),
-        np.stack([x, y, shape.inferior.at(x, y) - BEYOND_ENDPLATE_MM], axis=-1),
-        np.stack([side_x, side_y, 0.5 * (top + bottom) + 0.5 * zeta * (top - bottom)], axis=-1).reshape(-1, 3),
-    ]
-    index = volume.index_kji(shape.pose.to_lps(np.concatenate(points)))
-    last = np.array(volume.hu.shape) - 1
-    if (index < 0).any() or (index > last).any():
-        return False
-    k, j, i = np.round(index).astype(int).T
-    return bool(np.mean(volume.hu[k, j, i] <= OUTSIDE_FIELD_HU) < 0.01)
+    return np.concatenate(
+        [
+            np.stack([x, y, shape.superior.at(x, y) + beyond_mm], axis=-1),
+            np.stack([x, y, shape.inferior.at(x, y) - beyond_mm], axis=-1),
+            np.stack([side_x, side_y, 0.5 * (top + bottom) + 0.5 * zeta * (top - bottom)], axis=-1).reshape(-1, 3),
+        ]
+    )
 
 
 def _voxels(volume: Volume, shape: BodyShape) -> Mask:
