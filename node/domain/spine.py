@@ -82,6 +82,8 @@ class VertebraSeed:
     depth_mm: float
     complete: bool
     """False when the scan ends in it."""
+    at_end: bool = False
+    """The scan seems to end in it, by a rough place: if its outline shows otherwise it is complete all the same."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)

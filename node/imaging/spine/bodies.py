@@ -29,8 +29,8 @@ BEYOND_MM, MOSTLY = 1.0, 0.05
 part: of a body tilted against the slices, a corner may come nearer to the last one."""
 
 CLEAR_ENDPLATE = 0.6
-"""Least mean clarity of both endplates of a vertebra that was only guessed beyond the last disc found: the endplate of
-one cut by the scan's end shows nowhere (0.2 at most)."""
+"""Least mean clarity of both endplates of a vertebra that the scan seemed to end in by its rough place: the endplate of
+one that is cut shows nowhere (0.2 at most)."""
 
 CANAL_MM = 8.0
 """From the posterior wall to the middle of the canal."""
@@ -124,8 +124,8 @@ def _inside_rims(ends: list[tuple[HeightMap, HeightMap]], walls: list[Wall]) -> 
 
 def _vertebra(volume: Volume, seed: VertebraSeed, shape: BodyShape) -> Vertebra:
     body = _voxels(volume, shape)
-    found = seed.complete and not _astray(volume, seed, shape)
-    complete = body.voxels.size > 0 and _wholly_scanned(volume, shape) and (found or _shown(shape))
+    believed = _shown(shape) if seed.at_end else seed.complete and not _astray(volume, seed, shape)
+    complete = believed and body.voxels.size > 0 and _wholly_scanned(volume, shape)
     heights, contour = read_heights(shape, volume.spacing_mm[0]) if complete else (None, None)
     return Vertebra(seed.level, seed.confidence, complete, _centred(shape).frame(), body, heights, None, contour)
 

@@ -23,7 +23,7 @@ from node.imaging.spine.signs import Signs
 UNCLEAR = 0.5
 """Median evidence for a vertebra between two discs (clear ones bring 1 to 2.3) below which there is no spine."""
 CUT_PART = 0.3
-"""A vertebra of which at least this part is in the scan is shown, as incomplete."""
+"""A vertebra of which at least this part is in the scan is shown, as incomplete unless both its endplates show."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -113,14 +113,14 @@ def _seed(volume: Volume, body_column: Column, upper: DiscPlane, lower: DiscPlan
     at = curve.nearest(centre)
     height, width, depth = max(bottom - top, 5.0), float(body_column.width_mm[at]), float(body_column.depth_mm[at])
     complete = _inside(volume, frame, height, width, depth)
-    return VertebraSeed("", 0.0, frame, height, width, depth, complete)
+    return VertebraSeed("", 0.0, frame, height, width, depth, complete, at_end=not complete)
 
 
 def _beyond(seed: VertebraSeed, *, up: bool) -> VertebraSeed:
     """The neighbour of the last vertebra between two discs, cut by the scan's end: its place is a guess."""
     step = 1.2 * seed.height_mm * (1 if up else -1)
     frame = replace(seed.frame, centre_lps_mm=seed.frame.centre_lps_mm + step * seed.frame.superior)
-    return replace(seed, frame=frame, complete=False)
+    return replace(seed, frame=frame, complete=False, at_end=True)
 
 
 def _inside(volume: Volume, frame: Frame, height: float, width: float, depth: float) -> bool:
