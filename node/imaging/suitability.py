@@ -10,13 +10,18 @@ from scipy.ndimage import distance_transform_edt, label
 
 from node.domain.settings import SuitabilityLimits
 from node.domain.spine import Vertebra
-from node.domain.volume import OUTSIDE_FIELD_HU, Volume
+from node.domain.volume import OUTSIDE_FIELD_HU, Mask, Volume
 
 Floats32 = NDArray[np.float32]
 Bools = NDArray[np.bool_]
 
 METAL_HU = 2200.0
 """Above enamel and the densest cortex (about 2,000 HU); steel and titanium saturate at 3,071 or more."""
+STREAKS_MM = 5.0
+"""Streaks lie in the slices that hold the metal; interpolation along a helix and the slices' own profile carry them so
+far beyond."""
+IN_BODY_MM = 3.0
+"""Metal so near to the body is in it."""
 OUTLIER_SIGMAS = 4.0
 SHORTH_SIGMAS = 1.349
 """Width of the middle half of a normal distribution."""
@@ -69,16 +74,18 @@ def robust_mean(values: Floats32, smooth: Floats32, limits: SuitabilityLimits) -
 
 
 def judge(
-    volume: Volume, vertebra: Vertebra, reading: Reading, volume_mm3: float, limits: SuitabilityLimits
+    volume: Volume, vertebra: Vertebra, reading: Reading, voi: tuple[Mask, float], limits: SuitabilityLimits
 ) -> Unsuitable | None:
-    """Return the first reason that stands against measuring this vertebra."""
-    name = vertebra.level
+    """Return the first reason that stands against measuring this vertebra.
+
+    ``voi``: the voxels of the VOI, and its volume in mm³.
+    """
+    name, (mask, volume_mm3) = vertebra.level, voi
     if not vertebra.complete:
         return Unsuitable("incomplete", f"{name} is not wholly inside the scan.")
-    for check in (_metal, _cement):
-        found = check(volume, vertebra, limits)
-        if found:
-            return found
+    found = _metal(volume, vertebra, mask, limits) or _cement(volume, vertebra, limits)
+    if found:
+        return found
     deformity = vertebra.deformity
     if (
         deformity
@@ -103,17 +110,31 @@ def judge(
     return None
 
 
-def _metal(volume: Volume, vertebra: Vertebra, limits: SuitabilityLimits) -> Unsuitable | None:
+def _metal(volume: Volume, vertebra: Vertebra, voi: Mask, limits: SuitabilityLimits) -> Unsuitable | None:
+    """Metal in the body, or beside it in the slices of the VOI and those that streaks reach from."""
     spacing = np.array(volume.spacing_mm)
     box = []
     for part, size, step in zip(vertebra.body.slices_kji, volume.hu.shape, spacing, strict=True):
         reach = round(limits.metal_reach_mm / step)
         box.append(slice(max(part.start - reach, 0), min(part.stop + reach, size)))
     box[0] = vertebra.body.slices_kji[0]
-    amount = float(np.count_nonzero(volume.hu[tuple(box)] > METAL_HU)) * float(spacing.prod())
+    metal = volume.hu[tuple(box)] > METAL_HU
+    if not metal.any():
+        return None
+    inside = np.zeros(metal.shape, dtype=bool)
+    inside[
+        tuple(slice(m.start - b.start, m.stop - b.start) for m, b in zip(vertebra.body.slices_kji, box, strict=True))
+    ] = vertebra.body.voxels
+    counted = distance_transform_edt(~inside, sampling=volume.spacing_mm) <= IN_BODY_MM
+    beyond = int(np.ceil(STREAKS_MM / spacing[0]))
+    read = voi.slices_kji[0]
+    counted[max(read.start - beyond - box[0].start, 0) : max(read.stop + beyond - box[0].start, 0)] = True
+    amount = float(np.count_nonzero(metal & counted)) * float(spacing.prod())
     if amount < limits.metal_mm3:
         return None
-    return Unsuitable("metal", f"{amount:.0f} mm³ of metal lie in or beside {vertebra.level}, in the same slices.")
+    return Unsuitable(
+        "metal", f"{amount:.0f} mm³ of metal lie in {vertebra.level}, or beside it in the slices that are measured."
+    )
 
 
 def _cement(volume: Volume, vertebra: Vertebra, limits: SuitabilityLimits) -> Unsuitable | None:

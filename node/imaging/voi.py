@@ -109,7 +109,7 @@ def sample(
     wander = voi_error.shift_sensitivity(
         lambda moved: read(moved, member).mean, vertebra.frame, points, reading.mean, noise
     )
-    finding = suitability.judge(volume, vertebra, whole, volume_mm3, limits)
+    finding = suitability.judge(volume, vertebra, whole, (mask, volume_mm3), limits)
     centre = points.mean(axis=0)
     return Voi(
         mask=mask,
