@@ -148,7 +148,7 @@ def measure(
     column, delineated, renamed = spine.keep_naming(column, spine.delineate(volume, column), priors)
     vertebrae = morphometry.deformities(delineated, settings.fractures)
     noise = voi_error.reference(volume, reference.fit) if reference.fit else None
-    vois = voi.measure(volume, vertebrae, settings.voi, settings.suitability, noise)
+    vois = voi.measure(volume, vertebrae, settings.voi, settings.suitability, noise, header.slice_thickness_mm)
     found = Findings(
         header=header,
         refusal=None,

@@ -43,7 +43,8 @@ class Clear:
     def read(self, volume: Volume, points: Floats) -> Floats32:
         """Attenuation at points, from the clear voxels about each; where there are too few, from all voxels."""
         share = self.shares(volume, points)
-        values = self._interpolated(self.hu, volume, points) / np.maximum(share, np.float32(ENOUGH))
+        values: Floats32 = self._interpolated(self.hu, volume, points)
+        values /= np.maximum(share, np.float32(ENOUGH))
         few = share < ENOUGH
         if few.any():
             values[few] = interpolated(volume, points[few])

@@ -113,6 +113,21 @@ def test_metal_at_another_level_does_not(quiet: Column) -> None:
     assert vois.sample(screw.volume, vertebra(screw, 0), SHAPE).exclusion is None
 
 
+def test_metal_beside_the_body_counts_in_the_slices_that_are_measured(quiet: Column) -> None:
+    beside = painted(quiet, (25.0, 22.0, -33.0), 3.0, 3000)
+    assert vois.sample(beside.volume, vertebra(beside), SHAPE).exclusion == "metal"
+
+
+def test_metal_beside_the_uppermost_slices_of_a_body_does_not(quiet: Column) -> None:
+    above = painted(quiet, (25.0, 22.0, -18.5), 3.0, 3000)
+    assert vois.sample(above.volume, vertebra(above), SHAPE).exclusion is None
+
+
+def test_metal_in_the_uppermost_slices_of_a_body_does(quiet: Column) -> None:
+    within = painted(quiet, (12.0, 0.0, -24.5), 2.9, 3000)
+    assert vois.sample(within.volume, vertebra(within), SHAPE).exclusion == "metal"
+
+
 def test_a_probable_fracture_excludes_the_vertebra(quiet: Column) -> None:
     broken = vertebra(quiet, deformity=Deformity("wedge", 31.0, 2, 0.97))
     assert vois.sample(quiet.volume, broken, SHAPE).exclusion == "fracture"

@@ -107,6 +107,17 @@ def test_a_seed_called_incomplete_gives_no_heights() -> None:
     assert second.heights is not None
 
 
+@pytest.mark.parametrize(("z_mm", "complete"), [(14.5, True), (8.0, False)])
+def test_a_vertebra_at_the_scans_end_is_complete_when_its_outline_is(z_mm: float, complete: bool) -> None:
+    column = made_up.column(("T12", "L1"))
+    end = int(column.volume.index_kji([0.0, 0.0, z_mm])[0]) + 1
+    whole = column.volume
+    volume = Volume(whole.hu[:end].copy(), whole.affine_lps_mm.copy(), "2.25.1", whole.sources[:end])
+    seeds = (replace(column.spine.seeds[0], complete=False, at_end=True), column.spine.seeds[1])
+    first, _ = delineate(volume, replace(column.spine, seeds=seeds))
+    assert first.complete is complete
+
+
 def test_a_single_vertebra_is_delineated() -> None:
     column = made_up.column()
     (found,) = delineate(column.volume, replace(column.spine, seeds=column.spine.seeds[1:2]))
