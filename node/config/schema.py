@@ -238,6 +238,8 @@ VOI = table(
         depth_fraction=Annotated[float, Field(gt=0, le=1)],
         width_fraction=Annotated[float, Field(gt=0, le=1)],
         anterior_shift_fraction=Annotated[float, Field(ge=-0.3, le=0.3)],
+        slice_margin_mm=Annotated[float, Field(ge=0, le=10)],
+        outlier_margin_mm=Annotated[float, Field(ge=0, le=10)],
     ),
 )
 SUITABILITY = table(
@@ -253,8 +255,10 @@ SUITABILITY = table(
         uneven=Annotated[float, Field(gt=1)],
         min_outlier_hu=Positive,
         max_outlier_hu=Positive,
+        min_edge_hu=Positive,
         metal_mm3=Positive,
         metal_reach_mm=NotNegative,
+        metal_streaks_mm=NotNegative,
         cement_hu=Positive,
         cement_mm3=Positive,
         min_voi_mm3=NotNegative,

@@ -58,6 +58,12 @@ class VoiShape:
     """Full left-right axis, as a part of the body's width."""
     anterior_shift_fraction: float = 0.06
     """Centre forward of the body centre, as a part of the depth: leaves the basivertebral vein out."""
+    slice_margin_mm: float = 1.5
+    """From the outer face of an endplate (0.4 to 1.2 mm thick) to all that a slice averages: the slices that a VOI is
+    read from show spongiosa alone, however thick they are."""
+    outlier_margin_mm: float = 1.5
+    """From bone islands, vessels, rims of Schmorl's nodes and the like, in the VOI or beside it: the blur of a scan
+    spreads their edges."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,10 +91,15 @@ class SuitabilityLimits:
     the bulk, this much at least, ..."""
     max_outlier_hu: float = 150.0
     """... and this much at most, however noisy."""
+    min_edge_hu: float = 40.0
+    """The same limit for what the VOI keeps its distance from: the edge of something, where it stands out from the
+    spongiosa's own texture."""
     metal_mm3: float = 40.0
     """Above 2,200 HU (the densest cortex has about 2,000; steel and titanium saturate)."""
     metal_reach_mm: float = 30.0
-    """About the body, in its slices, that metal is looked for in."""
+    """About the body, that metal is looked for in: in the slices of the VOI, ..."""
+    metal_streaks_mm: float = 5.0
+    """... and so far beyond them: interpolation along a helix and the slices' own profile carry streaks there."""
     cement_hu: float = 700.0
     cement_mm3: float = 400.0
     """In one piece, 3 mm from the surface of the body."""

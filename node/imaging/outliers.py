@@ -18,37 +18,38 @@ Floats = NDArray[np.float64]
 Floats32 = NDArray[np.float32]
 Bools = NDArray[np.bool_]
 
-REACH_MM = 1.5
-"""From places that are outliers themselves."""
 AROUND_MM = 4.5
 """Beyond the VOI, that outliers are looked for in."""
-LEAST_HU = 40.0
-"""Off the bulk, below which averages are the spongiosa's own texture. What reaches so far, but is no outlier of the
-whole VOI, is the edge of something."""
 SATURATED_HU = 600.0
 """Off the bulk: more counts as so much."""
 
 
 def apart(
-    volume: Volume, grid_lps_mm: Floats, inside: Bools, member: Bools, reading: Reading, steps_mm: tuple[float, float]
+    volume: Volume,
+    grid_lps_mm: Floats,
+    inside: Bools,
+    member: Bools,
+    reading: Reading,
+    lengths_mm: tuple[float, float, float],
 ) -> Bools:
-    """Return the part of ``member`` that lies ``REACH_MM`` or more from every outlier in the body.
+    """Return the part of ``member`` that lies some way from every outlier in the body.
 
-    ``grid_lps_mm`` (x, y, z, 3) is a regular grid, ``inside`` (x, y, z) the body on it, ``steps_mm`` its step and the
-    sigma of the Gaussian averages that are outliers: those four standard deviations of the bulk off its mean.
+    ``grid_lps_mm`` (x, y, z, 3) is a regular grid, ``inside`` (x, y, z) the body on it, ``lengths_mm`` its step,
+    the sigma of the Gaussian averages that are outliers where they lie farther than the reading's ``edge`` off its mean,
+    and the distance kept from them.
     """
-    step_mm, sigma_mm = steps_mm
+    step_mm, sigma_mm, away_mm = lengths_mm
     box = _box(member, round(AROUND_MM / step_mm))
     within = inside[box]
     off = np.zeros(within.shape, dtype=np.float32)
     off[within] = np.clip(interpolated(volume, grid_lps_mm[box][within]) - reading.mean, -SATURATED_HU, SATURATED_HU)
     share = gaussian_filter(within.astype(np.float32), sigma_mm / step_mm)
     smooth = gaussian_filter(off, sigma_mm / step_mm) / np.maximum(share, 1e-3)
-    far = within & (np.abs(smooth) > np.clip(reading.deviation, LEAST_HU, reading.limit))
+    far = within & (np.abs(smooth) > reading.edge)
     if not far.any():
         return member
     kept = member.copy()
-    kept[box] &= distance_transform_edt(~far, sampling=step_mm) >= REACH_MM
+    kept[box] &= distance_transform_edt(~far, sampling=step_mm) >= away_mm
     return kept
 
 

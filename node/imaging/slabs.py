@@ -20,8 +20,6 @@ Floats = NDArray[np.float64]
 Floats32 = NDArray[np.float32]
 Bools = NDArray[np.bool_]
 
-MARGIN_MM = 1.5
-"""From the outer face of an endplate to what a clear voxel averages: the endplate itself is 0.4 to 1.2 mm thick."""
 ENOUGH = 0.49
 """Part of the weight of an interpolated value that clear voxels must have: half, midway between two slices."""
 
@@ -64,8 +62,11 @@ def interpolated(volume: Volume, points: Floats) -> Floats32:
     return out
 
 
-def clear_voxels(volume: Volume, vertebra: Vertebra, slice_mm: float) -> Clear:
-    """Return the voxels about a vertebra's body that are clear in slices ``slice_mm`` thick."""
+def clear_voxels(volume: Volume, vertebra: Vertebra, slice_mm: float, margin_mm: float) -> Clear:
+    """Return the voxels about a vertebra's body that are clear in slices ``slice_mm`` thick.
+
+    ``margin_mm``: from the outer face of an endplate to all that they average.
+    """
     body = vertebra.body.slices_kji
     box = [slice(max(part.start - 1, 0), min(part.stop + 1, n)) for part, n in zip(body, volume.hu.shape, strict=True)]
     index = np.stack(np.meshgrid(*(np.arange(part.start, part.stop) for part in box), indexing="ij"), axis=-1)
@@ -76,24 +77,24 @@ def clear_voxels(volume: Volume, vertebra: Vertebra, slice_mm: float) -> Clear:
     half = 0.5 * max(slice_mm, volume.spacing_mm[0]) * (axes @ normal)
     clear = np.ones(local.shape[:3], dtype=bool)
     for end in (local + half, local - half):
-        clear &= _between_endplates(volume, vertebra, axes, end)
+        clear &= _between_endplates(volume, vertebra, axes, end, margin_mm)
     hu = volume.hu[tuple(box)].astype(np.float32)
     origin = (box[0].start, box[1].start, box[2].start)
     return Clear(origin, np.where(clear, hu, np.float32(0.0)), clear.astype(np.float32))
 
 
-def _between_endplates(volume: Volume, vertebra: Vertebra, axes: Floats, local: Floats) -> Bools:
-    """Whether local points (..., 3) lie ``MARGIN_MM`` or more from both endplates: by the points of the heights,
+def _between_endplates(volume: Volume, vertebra: Vertebra, axes: Floats, local: Floats, margin_mm: float) -> Bools:
+    """Whether local points (..., 3) lie ``margin_mm`` or more from both endplates: by the points of the heights,
     linear between them, or by the outlined body where no heights could be read."""
     frame, heights = vertebra.frame, vertebra.heights
     if heights is None:
-        up = np.array([0.0, 0.0, MARGIN_MM])
+        up = np.array([0.0, 0.0, margin_mm])
         return _inside(volume, vertebra, (local + up) @ axes + frame.centre_lps_mm) & _inside(
             volume, vertebra, (local - up) @ axes + frame.centre_lps_mm
         )
     points = (np.array(heights.points_lps_mm) - frame.centre_lps_mm) @ axes.T
     top, bottom = (np.interp(local[..., 1], *points[end::2, 1:].T) for end in (0, 1))
-    return np.asarray((top - local[..., 2] >= MARGIN_MM) & (local[..., 2] - bottom >= MARGIN_MM))
+    return np.asarray((top - local[..., 2] >= margin_mm) & (local[..., 2] - bottom >= margin_mm))
 
 
 def _inside(volume: Volume, vertebra: Vertebra, lps: Floats) -> Bools:

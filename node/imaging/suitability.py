@@ -17,9 +17,6 @@ Bools = NDArray[np.bool_]
 
 METAL_HU = 2200.0
 """Above enamel and the densest cortex (about 2,000 HU); steel and titanium saturate at 3,071 or more."""
-STREAKS_MM = 5.0
-"""Streaks lie in the slices that hold the metal; interpolation along a helix and the slices' own profile carry them so
-far beyond."""
 IN_BODY_MM = 3.0
 """Metal so near to the body is in it."""
 OUTLIER_SIGMAS = 4.0
@@ -42,8 +39,8 @@ class Reading:
     """Part that is much less dense (vessel, lysis, fat, gas)."""
     quartiles_apart: float
     """Distance of the quartiles of the local averages, HU."""
-    deviation: float
-    """Four standard deviations of the local averages of the bulk, HU: ``limit`` before it was bounded."""
+    edge: float
+    """Smallest deviation that is an edge of something and none of the spongiosa's own texture, HU."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,10 +64,11 @@ def robust_mean(values: Floats32, smooth: Floats32, limits: SuitabilityLimits) -
     centre = float(np.median(ordered[start : start + half + 1]))
     deviation = float(OUTLIER_SIGMAS * widths[start] / SHORTH_SIGMAS)
     limit = float(np.clip(deviation, limits.min_outlier_hu, limits.max_outlier_hu))
+    edge = float(np.clip(deviation, limits.min_edge_hu, limit))
     dense, sparse = smooth > centre + limit, smooth < centre - limit
     kept = np.asarray(~(dense | sparse))
     apart = float(np.subtract(*np.quantile(ordered, (0.75, 0.25))))
-    return Reading(float(values[kept].mean()), kept, limit, float(dense.mean()), float(sparse.mean()), apart, deviation)
+    return Reading(float(values[kept].mean()), kept, limit, float(dense.mean()), float(sparse.mean()), apart, edge)
 
 
 def judge(
@@ -126,7 +124,7 @@ def _metal(volume: Volume, vertebra: Vertebra, voi: Mask, limits: SuitabilityLim
         tuple(slice(m.start - b.start, m.stop - b.start) for m, b in zip(vertebra.body.slices_kji, box, strict=True))
     ] = vertebra.body.voxels
     counted = distance_transform_edt(~inside, sampling=volume.spacing_mm) <= IN_BODY_MM
-    beyond = int(np.ceil(STREAKS_MM / spacing[0]))
+    beyond = int(np.ceil(limits.metal_streaks_mm / spacing[0]))
     read = voi.slices_kji[0]
     counted[max(read.start - beyond - box[0].start, 0) : max(read.stop + beyond - box[0].start, 0)] = True
     amount = float(np.count_nonzero(metal & counted)) * float(spacing.prod())

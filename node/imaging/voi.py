@@ -88,7 +88,7 @@ def sample(
     A VOI is returned even where the vertebra must not be measured; ``exclusion`` then says why.
     """
     bounds = _bounds(volume, vertebra)
-    clear = slabs.clear_voxels(volume, vertebra, slice_mm or 0.0)
+    clear = slabs.clear_voxels(volume, vertebra, slice_mm or 0.0, shape.slice_margin_mm)
     placed = _clear(volume, bounds, _membership(bounds, _place(bounds, vertebra, shape), shape), clear)
     if not placed.any():
         return _nothing(vertebra)
@@ -97,7 +97,8 @@ def sample(
         return _reading(clear.read(volume, points), member, limits)
 
     whole = read(bounds.lps_mm[placed], placed)
-    member = outliers.apart(volume, bounds.lps_mm, bounds.inside, placed, whole, (GRID_MM, SMOOTHING_MM))
+    lengths = (GRID_MM, SMOOTHING_MM, shape.outlier_margin_mm)
+    member = outliers.apart(volume, bounds.lps_mm, bounds.inside, placed, whole, lengths)
     member = member if member.any() else placed
     points = bounds.lps_mm[member]
     reading = read(points, member)

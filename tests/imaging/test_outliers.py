@@ -28,7 +28,7 @@ def kept(column: Column) -> np.ndarray:
     values = np.full(int(member.sum()), 140.0, dtype=np.float32)
     reading = suitability.robust_mean(values, values, SuitabilityLimits())
     inside = np.ones(member.shape, dtype=bool)
-    found = outliers.apart(column.volume, grid, inside, member, reading, (0.75, 1.5))
+    found = outliers.apart(column.volume, grid, inside, member, reading, (0.75, 1.5, 1.5))
     return grid[member & ~found]
 
 

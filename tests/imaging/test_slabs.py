@@ -56,23 +56,23 @@ def test_no_endplate_is_averaged_into_five_millimetre_slices(fine: Column, first
 
 def test_slices_are_clear_only_between_the_endplates(fine: Column) -> None:
     thick = thickened(fine, 5, 0)
-    clear = slabs.clear_voxels(thick.volume, vertebra(thick, heights=six_points(1)), 5.0)
+    clear = slabs.clear_voxels(thick.volume, vertebra(thick, heights=six_points(1)), 5.0, 1.5)
     used = np.flatnonzero(clear.weight.any(axis=(1, 2))) + clear.origin_kji[0]
     z = thick.volume.affine_lps_mm[2, 3] + 5.0 * used + made_up.HEIGHT + made_up.DISC
     assert 2 <= len(used) <= 4
-    assert np.abs(z).max() + 2.5 <= 0.5 * made_up.HEIGHT - slabs.MARGIN_MM
+    assert np.abs(z).max() + 2.5 <= 0.5 * made_up.HEIGHT - 1.5
 
 
 def test_overlapping_slices_are_as_thick_as_is_said(fine: Column) -> None:
     body = vertebra(fine, heights=six_points(1))
-    thin, thick = (slabs.clear_voxels(fine.volume, body, slice_mm).weight.sum() for slice_mm in (1.0, 7.0))
+    thin, thick = (slabs.clear_voxels(fine.volume, body, slice_mm, 1.5).weight.sum() for slice_mm in (1.0, 7.0))
     assert thick == pytest.approx(thin * (1.0 - 6.0 / 20.0), rel=0.1)
 
 
 def test_thin_slices_are_read_as_they_are(fine: Column) -> None:
     body = vertebra(fine, heights=six_points(1))
     points = np.random.default_rng(1).uniform(-4.0, 4.0, (200, 3)) - [0.0, 0.0, made_up.HEIGHT + made_up.DISC]
-    clear = slabs.clear_voxels(fine.volume, body, FINE_MM)
+    clear = slabs.clear_voxels(fine.volume, body, FINE_MM, 1.5)
     assert np.allclose(clear.read(fine.volume, points), slabs.interpolated(fine.volume, points), atol=0.01)
 
 
