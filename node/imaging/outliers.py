@@ -34,7 +34,7 @@ def apart(
 ) -> Bools:
     """Return the part of ``member`` that lies some way from every outlier in the body.
 
-    ``grid_lps_mm`` (x, y, z, 3) is a regular grid, ``inside`` (x, y, z) the body on it. ``lengths_mm``: the grid's step,
+    ``grid_lps_mm`` (x, y, z, 3) is a regular grid, ``inside`` (x, y, z) the body on it. ``lengths_mm``: its step,
     the sigma of Gaussian averages, and the distance to be kept from those farther than ``reading.edge`` off its mean.
     """
     step_mm, sigma_mm, away_mm = lengths_mm
