@@ -37,6 +37,11 @@ class Database:
             with self.write() as connection:
                 layout.complete(connection)
 
+    @property
+    def one_writer(self) -> bool:
+        """Whether transactions that write wait for each other anyway, so that it pays to share them."""
+        return self._sqlite
+
     @contextmanager
     def write(self) -> Iterator[sa.Connection]:
         """One transaction that may write: durable when the block has been left without an exception."""
