@@ -15,7 +15,7 @@ from pynetdicom.association import Association
 from pynetdicom.presentation import AllStoragePresentationContexts
 
 from node import log
-from node.intake.link import LONGEST_PDU_BYTES, READ_BYTES, WakefulSocket
+from node.intake.link import LONGEST_PDU_BYTES, WakefulSocket
 
 _P_DATA = 4
 _DATA_TRANSFER = "Sta6"
@@ -26,7 +26,6 @@ _C_STORE_RQ, _C_STORE_RSP, _NO_DATASET = 0x0001, 0x8001, 0x0101
 _SOP_CLASS, _COMMAND_FIELD, _MESSAGE_ID, _RESPONDED_TO = 0x0002, 0x0100, 0x0110, 0x0120
 _DATASET_TYPE, _STATUS, _ERROR_COMMENT, _SOP_INSTANCE = 0x0800, 0x0900, 0x0902, 0x1000
 _LONGEST_COMMAND_BYTES = 1 << 16
-_PIECE_BYTES = 128 << 10
 _STORAGE = frozenset(str(context.abstract_syntax) for context in AllStoragePresentationContexts)
 
 _log = log.get(__name__)
@@ -94,8 +93,6 @@ class ExpressLane:
         """Bytes of the present PDU that have not been read."""
         self._seen: bytearray | None = None
         """What has been read of a message that is not known to be a C-STORE request yet."""
-        self._buffer = memoryview(bytearray(_PIECE_BYTES))
-        """Used again and again: fresh memory costs more than what is copied into it."""
         self._syntaxes: dict[int, str] = {}
 
     def read(self) -> None:
@@ -175,8 +172,7 @@ class ExpressLane:
                 self._link.hang_up()
                 raise _Ended
             while size:
-                piece = self._buffer[:size]
-                self._link.fill(piece)
+                piece = self._link.some(size)
                 taking.add(piece)
                 size -= len(piece)
 
@@ -198,7 +194,6 @@ class ExpressLane:
 
     def _begin_pdu(self) -> None:
         head = self._exactly(6)
-        self._link.acknowledge()
         self._provider._idle_timer.restart()
         kind, left = struct.unpack(">BxL", head)
         if kind != _P_DATA:
@@ -210,12 +205,10 @@ class ExpressLane:
 
     def _exactly(self, count: int) -> bytes:
         """Read so many bytes, and remember them while the message may not be ours."""
-        read = bytearray(count)
-        with memoryview(read) as place:
-            self._link.fill(place)
+        read = self._link.exactly(count)
         if self._seen is not None:
             self._seen += read
-        return bytes(read)
+        return read
 
     def _refused(self, rest: int) -> Exception:
         """What to raise for a PDU that is not as it must be, of which so many bytes are still to come."""
@@ -223,7 +216,7 @@ class ExpressLane:
             return _NotOurs()
         self._left = 0
         while rest > 0:
-            rest -= len(self._exactly(min(rest, READ_BYTES)))
+            rest -= len(self._link.some(rest))
         return _Malformed()
 
     def _syntax(self, context: int) -> str | None:

@@ -12,10 +12,13 @@ from pynetdicom.transport import AssociationSocket
 
 LONGEST_PDU_BYTES = 64 << 20
 """Some peers ignore the maximum they are told; beyond this a length is taken for a lie."""
-READ_BYTES = 1 << 20
-"""Memory is taken in pieces of this size, as they are filled."""
+_AHEAD_BYTES = 128 << 10
 WAIT_S = 0.05
 """Longest sleep: timers and the order to end are looked at this often."""
+
+
+class EndOfConnection(ConnectionError):
+    """The peer, or we, closed the connection."""
 
 
 class WakefulSocket(AssociationSocket):
@@ -28,8 +31,11 @@ class WakefulSocket(AssociationSocket):
         self._poll = select.poll()
         self._poll.register(client_socket, select.POLLIN)
         self._poll.register(self._woken, select.POLLIN)
-        self._wait_for_all = 0 if isinstance(client_socket, ssl.SSLSocket) else socket.MSG_WAITALL
         self._given_back = bytearray()
+        self._ahead = memoryview(bytearray(_AHEAD_BYTES))
+        """What has come and is not read yet lies between ``_start`` and ``_end``. Used again and again: fresh memory
+        costs more than what is copied into it."""
+        self._start = self._end = 0
 
     def wake(self) -> None:
         """Make ``ready`` return soon."""
@@ -44,7 +50,7 @@ class WakefulSocket(AssociationSocket):
         connection = self.socket
         if connection is None or not self._is_connected:
             return False
-        if self._given_back:
+        if self._given_back or self._start < self._end:
             return True
         if isinstance(connection, ssl.SSLSocket) and connection.pending():
             return True
@@ -79,40 +85,49 @@ class WakefulSocket(AssociationSocket):
 
     def hang_up(self) -> None:
         """Close with data unread: the peer sees a reset."""
+        self._given_back.clear()
+        self._start = self._end = 0
         if self.socket is not None:
             self.socket.close()
 
-    def fill(self, place: memoryview) -> None:
-        """Read until ``place`` is full. Raises ``OSError`` when the connection ends before."""
-        count = self._again(place)
-        while count < len(place):
-            if self.socket is None:
-                raise ConnectionError("the connection is closed")
-            read = self.socket.recv_into(place[count:], 0, self._wait_for_all)
-            if not read:
-                raise ConnectionError("the peer closed the connection")
-            count += read
+    def some(self, most: int) -> memoryview:
+        """Wait for bytes; return those that have come, at most so many. They are there until the next are asked for.
+
+        Raises ``OSError`` when the connection ends.
+        """
+        if self._given_back:
+            given = bytearray(self._given_back[:most])
+            del self._given_back[:most]
+            return memoryview(given)
+        if self._start == self._end:
+            self._receive()
+        start, self._start = self._start, min(self._start + most, self._end)
+        return self._ahead[start : self._start]
+
+    def exactly(self, count: int) -> bytes:
+        """Read so many bytes. Raises ``OSError`` when the connection ends before."""
+        read = bytes(self.some(count)) if count else b""
+        while len(read) < count:
+            read += self.some(count - len(read))
+        return read
 
     def recv(self, nr_bytes: int) -> bytearray:
-        """Read exactly so many bytes, or fewer when the connection ends.
+        """Read so many bytes, or fewer when the connection ends.
 
         Memory grows with what arrives, not with what was announced. Raises ``OSError`` for a length beyond all measure.
         """
         if nr_bytes > LONGEST_PDU_BYTES:
             raise OSError(f"a PDU of {nr_bytes} bytes is announced")
         received = bytearray()
-        while self.socket is not None and len(received) < nr_bytes:
-            piece = bytearray(min(nr_bytes - len(received), READ_BYTES))
-            with memoryview(piece) as place:
-                read = self._again(place) or self.socket.recv_into(place)
-            if not read:
-                break
-            received += piece[:read] if read < len(piece) else piece
+        with suppress(EndOfConnection):
+            while len(received) < nr_bytes:
+                received += self.some(nr_bytes - len(received))
         return received
 
-    def _again(self, place: memoryview) -> int:
-        """Read what was given back. Returns how many bytes."""
-        count = min(len(place), len(self._given_back))
-        place[:count] = self._given_back[:count]
-        del self._given_back[:count]
-        return count
+    def _receive(self) -> None:
+        if self.socket is None:
+            raise EndOfConnection("the connection is closed")
+        self._start, self._end = 0, self.socket.recv_into(self._ahead)
+        if not self._end:
+            raise EndOfConnection("the peer closed the connection")
+        self.acknowledge()

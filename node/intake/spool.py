@@ -10,10 +10,11 @@ import errno
 import hashlib
 import io
 import os
+import threading
 import time
 import uuid
 from collections.abc import Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
@@ -21,8 +22,6 @@ from typing import BinaryIO
 _ABANDONED_AFTER_S = 3600.0
 _WRITE_BYTES = 64 << 10
 """Written at once. For larger pieces some kernels look for larger pages, which costs more than the copy."""
-_SYNCING_THREADS = 8
-"""Folders that are synced at the same time; they wait for the disk, not for a processor."""
 
 
 class Spool:
@@ -32,7 +31,9 @@ class Spool:
         self._root = root
         self._incoming = root / "incoming"
         self.reserve_mb = reserve_mb
-        self._syncing = ThreadPoolExecutor(_SYNCING_THREADS, "folder-sync")
+        self._syncing = ThreadPoolExecutor(1, "folder-sync")
+        self._counting = threading.Lock()
+        self._within = 0
 
     def prepare(self) -> None:
         """Make the folders, and remove what an interrupted run left half written (nobody was told it was stored)."""
@@ -71,20 +72,37 @@ class Spool:
         """Begin to write an object: ``head`` is put before its dataset. Raises ``OSError``."""
         return Incoming(self, self._incoming / f"{uuid.uuid4().hex}.part", head)
 
-    def sync(self, folder: Path) -> Future[None]:
-        """Make the names in a folder durable, at the same time as something else."""
-        return self._syncing.submit(_sync_folder, folder)
+    def sync_both(self, descriptor: int, folder: Path) -> None:
+        """Make a file durable, and the names in its folder: at the same time, where no other object keeps us busy."""
+        with self._alone() as alone:
+            named = self._syncing.submit(_sync_folder, folder) if alone else None
+            os.fsync(descriptor)
+            if named is None:
+                _sync_folder(folder)
+            else:
+                named.result()
+
+    @contextmanager
+    def _alone(self) -> Iterator[bool]:
+        """Tell whether nobody else is within: a sender that waits is served sooner, but each wake-up has its cost."""
+        with self._counting:
+            self._within += 1
+            alone = self._within == 1
+        try:
+            yield alone
+        finally:
+            with self._counting:
+                self._within -= 1
 
     def make(self, folder: Path) -> None:
         """Make the folder of a series, durably."""
-        if not folder.is_dir():
-            folder.mkdir(parents=True, exist_ok=True)
-            _sync_folder(folder.parent)
-            _sync_folder(self._root)
+        folder.mkdir(parents=True, exist_ok=True)
+        _sync_folder(folder.parent)
+        _sync_folder(self._root)
 
 
 class Incoming:
-    """An object that is being written, as it arrives. To be ended by ``keep`` or ``drop``."""
+    """An object that is being written, as it arrives. To be ended by ``claim`` and ``keep``, or by ``drop``."""
 
     def __init__(self, spool: Spool, partial: Path, head: bytes) -> None:
         self._spool = spool
@@ -92,6 +110,8 @@ class Incoming:
         self._head_bytes = len(head)
         self._sha = hashlib.sha256()
         self._file = io.FileIO(os.open(partial, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o640), "r+")
+        self._final: Path | None = None
+        self._named = False
         self.size_bytes = 0
         """Of the dataset so far."""
         try:
@@ -126,41 +146,46 @@ class Incoming:
             reader.seek(self._head_bytes)
             yield reader
 
-    def keep(self, series_key: str) -> Path:
-        """Let the object take its place; when this returns it survives a power cut.
+    def claim(self, series_key: str) -> bool:
+        """Give the object its name. Returns false where something has that name: it is still without one.
+
+        What is there may be torn, or the work of another receiver: ``keep`` replaces it, by synced bytes alone.
+        Raises ``OSError``.
+        """
+        self._final = self._spool.path(series_key, self.digest())
+        try:
+            os.link(self._partial, self._final)
+        except FileNotFoundError:
+            self._spool.make(self._final.parent)
+            return self.claim(series_key) if self._partial.exists() else False
+        except OSError:  # there is one, or the file system has no links
+            return False
+        self._named = True
+        return True
+
+    def keep(self) -> Path:
+        """Return where the object lies, once it survives a power cut there.
 
         Raises ``OSError``, and then nothing of it is left but, at worst, a file that no row names.
         """
-        final = self._spool.path(series_key, self.digest())
+        if self._final is None:
+            raise ValueError("claim first")
         try:
-            self._spool.make(final.parent)
-            if self._takes(final):
-                named = self._spool.sync(final.parent)
-                os.fsync(self._file.fileno())
-                named.result()
+            if self._named:
+                self._spool.sync_both(self._file.fileno(), self._final.parent)
             else:
                 os.fsync(self._file.fileno())
-                self._partial.replace(final)
-                _sync_folder(final.parent)
+                self._partial.replace(self._final)
+                _sync_folder(self._final.parent)
         finally:
             self.drop()
-        return final
-
-    def _takes(self, final: Path) -> bool:
-        """Give the file its name at once, to be synced together with it: unless something has that name already.
-
-        What is there is torn, or is being written by another receiver, and only whole and synced bytes may replace it.
-        """
-        try:
-            final.hardlink_to(self._partial)
-        except OSError:  # or a file system without links
-            return False
-        return True
+        return self._final
 
     def drop(self) -> None:
         """End writing; what has no place is removed."""
-        self._file.close()
-        self._partial.unlink(missing_ok=True)
+        if not self._file.closed:
+            self._file.close()
+            self._partial.unlink(missing_ok=True)
 
 
 def _sync_folder(folder: Path) -> None:

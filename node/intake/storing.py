@@ -101,13 +101,16 @@ class Storing:
     def _keep(self, header: InstanceHeader, incoming: Incoming, tally: Tally) -> Recorded:
         sha, size = incoming.digest(), incoming.whole_bytes
         series = series_key(header.study_instance_uid, header.series_instance_uid)
-        if self._spool.holds(series, sha, incoming.size_bytes) and self._ledger.knows(header.sop_instance_uid, sha):
+        if not incoming.claim(series) and self._is_here(series, header.sop_instance_uid, sha, incoming.size_bytes):
             return Recorded.DUPLICATE
-        path = incoming.keep(series)
+        path = incoming.keep()
         recorded = self._record(Arrival(path, sha, size, header, tally.ae_title, tally.host))
         if recorded is Recorded.VARIANT:
             _log.warning("other-bytes-under-known-uid", series=series, sender=tally.ae_title, host=tally.host)
         return recorded
+
+    def _is_here(self, series: str, sop_instance_uid: str, sha: str, size_bytes: int) -> bool:
+        return self._spool.holds(series, sha, size_bytes) and self._ledger.knows(sop_instance_uid, sha)
 
     def _record(self, arrival: Arrival) -> Recorded:
         try:

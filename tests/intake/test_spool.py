@@ -24,7 +24,8 @@ def spool(tmp_path: Path) -> Spool:
 def kept(spool: Spool, data: bytes, head: bytes = b"") -> Path:
     incoming = spool.begin(head)
     incoming.add(memoryview(data))
-    return incoming.keep(KEY)
+    incoming.claim(KEY)
+    return incoming.keep()
 
 
 def sha(data: bytes) -> str:
