@@ -95,10 +95,11 @@ class Spool:
                 self._within -= 1
 
     def make(self, folder: Path) -> None:
-        """Make the folder of a series, durably."""
-        folder.mkdir(parents=True, exist_ok=True)
-        _sync_folder(folder.parent)
-        _sync_folder(self._root)
+        """Make the folder of a series, durably, unless it is there."""
+        if not folder.is_dir():
+            folder.mkdir(parents=True, exist_ok=True)
+            _sync_folder(folder.parent)
+            _sync_folder(self._root)
 
 
 class Incoming:
@@ -175,6 +176,7 @@ class Incoming:
                 self._spool.sync_both(self._file.fileno(), self._final.parent)
             else:
                 os.fsync(self._file.fileno())
+                self._spool.make(self._final.parent)
                 self._partial.replace(self._final)
                 _sync_folder(self._final.parent)
         finally:
