@@ -104,17 +104,15 @@ def sample(
     reading = read(points, member)
     mask, volume_mm3 = _mask(volume, vertebra, bounds, member), float(member.sum()) * GRID_MM**3
     native = volume.hu[mask.slices_kji][mask.voxels].astype(np.float64)
-    noise = voi_error.noise_of_mean(volume, mask, reading)
-    if known_noise is not None:
-        noise = min(noise, voi_error.noise_by_rods(volume, mask, volume_mm3, known_noise))
+    noise = _noise(volume, mask, reading, volume_mm3, known_noise)
     wander = voi_error.shift_sensitivity(
         lambda moved: read(moved, member).mean, vertebra.frame, points, reading.mean, noise
     )
     finding = suitability.judge(volume, vertebra, whole, (mask, volume_mm3), limits)
-    centre = points.mean(axis=0)
+    left, posterior, superior = map(float, points.mean(axis=0))
     return Voi(
         mask=mask,
-        centre_lps_mm=(float(centre[0]), float(centre[1]), float(centre[2])),
+        centre_lps_mm=(left, posterior, superior),
         volume_mm3=volume_mm3,
         hu_mean=reading.mean,
         hu_sd=float(native.std()) if native.size else float("nan"),
@@ -127,6 +125,14 @@ def sample(
         dense_part=whole.dense_share,
         sparse_part=whole.sparse_share,
     )
+
+
+def _noise(
+    volume: Volume, mask: Mask, reading: Reading, volume_mm3: float, known: voi_error.NoiseReference | None
+) -> float:
+    """Standard error of the mean from noise, HU: by the VOI's own voxels, or by the rods where that is less."""
+    own = voi_error.noise_of_mean(volume, mask, reading)
+    return own if known is None else min(own, voi_error.noise_by_rods(volume, mask, volume_mm3, known))
 
 
 def _clear(volume: Volume, bounds: _Bounds, member: Bools, clear: slabs.Clear) -> Bools:
