@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from node.imaging.morphometry import NORMS
+from node.imaging.healthy_heights import NORMS
 
 THIN_MM = 3.0
 ENOUGH = 150
