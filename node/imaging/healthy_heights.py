@@ -66,8 +66,9 @@ _OWN = 0.03**2 * _ALL + np.diag([0.03, 0.025, 0.015]) ** 2
 """Of each vertebra's own. Together a wedge ratio varies by 5 %, a concavity by 4 % and a height against those of the
 neighbours by 4 to 5 % (0.06 to 0.08 and 0.03 in the sources, reading errors included)."""
 SLOW_LEVELS = 3.0
-SHARED_READING = 0.5
-"""Part of the standard error of readings that all vertebrae of a scan have in common, by place."""
+SHARED_READING = 0.4
+"""Part of the variance of readings that all vertebrae of a scan have in common, by place: a shell of this patient,
+blurred as this scan blurs, is read too high or too low alike."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -112,7 +113,7 @@ def expected_heights(column: Column, sound: Sequence[float]) -> list[Expected]:
     norms = column.norms_mm()
     departures = np.log(np.maximum(column.mm, 1.0) / norms)
     field = _field(column)
-    noise = np.repeat(1.0 / np.clip(sound, 1e-4, 1.0), 3) * column.relative_errors.ravel() ** 2
+    noise = (1.0 - SHARED_READING) * column.relative_errors.ravel() ** 2
     own = np.kron(np.diag(1.0 / np.clip(sound, 1e-4, 1.0)), _OWN)
     total = field + own + np.diag(noise)
     found = []
@@ -129,5 +130,5 @@ def _field(column: Column) -> Floats:
     """Covariance (3n, 3n) of what vertebrae have in common."""
     place = np.array([LEVELS.index(level) for level in column.levels], dtype=np.float64)
     near = np.exp(-np.abs(place[:, None] - place) / SLOW_LEVELS)
-    reading = np.diag((SHARED_READING * np.median(column.relative_errors, axis=0)) ** 2)
+    reading = SHARED_READING * np.diag(np.median(column.relative_errors, axis=0) ** 2)
     return np.asarray(np.kron(np.ones_like(near), _PATIENT + reading) + np.kron(near, _SLOW))
