@@ -24,8 +24,14 @@ GRADES = (0.20, 0.25, 0.40)
 MOST_CERTAIN = 0.99
 """No confidence is stated above it: the spreads of healthy vertebrae are not known so far out."""
 SIDE_SPREAD = (0.06, 0.12, 0.06)
-"""Between the mid-sagittal plane and those beside it, as parts of the anterior, middle and posterior
+"""Between the mid-sagittal plane and what those beside it suggest for it, as parts of the anterior, middle and posterior
 height: they count where the middle plane is not clear."""
+SIDE_DEPTH = 0.6
+"""Depth of hollow endplates a quarter of the width beside the middle, as a part of that in the middle."""
+LEAST_MM = 1.0
+"""A height is no less, whatever a plane beside it suggests."""
+ALIKE = 0.7
+"""Correlation of reading errors between these planes: what hides an endplate in one hides it in all."""
 FEWEST_FOR_CRUSH = 3
 """Vertebrae, itself among them, from which a posterior height is compared with those of the others."""
 
@@ -78,17 +84,20 @@ def _measurable(vertebra: Vertebra) -> bool:
 def _steadied(vertebra: Vertebra) -> Heights:
     """Heights of the mid-sagittal plane, helped by the planes beside it where an endplate is not clear."""
     heights, contour = _heights(vertebra), vertebra.contour
-    planes = [side for side in (contour.right, contour.left) if side] if contour else []
-    lengths, errors = [], []
-    for n, own in enumerate((heights.anterior_mm, heights.middle_mm, heights.posterior_mm)):
-        values, weights = [own], [heights.standard_errors_mm[n] ** -2]
-        for side in planes:
-            values.append((side.anterior_mm, side.middle_mm, side.posterior_mm)[n])
-            weights.append(1.0 / (side.standard_errors_mm[n] ** 2 + (SIDE_SPREAD[n] * own) ** 2))
-        lengths.append(float(np.average(values, weights=weights)))
-        errors.append(float(np.sum(weights) ** -0.5))
-    steadied = (errors[0], errors[1], errors[2])
-    return Heights(lengths[0], lengths[1], lengths[2], heights.points_lps_mm, steadied)
+    planes = [heights, *(side for side in (contour.right, contour.left) if side)] if contour else [heights]
+    lengths = np.array([(one.anterior_mm, one.middle_mm, one.posterior_mm) for one in planes])
+    chords = 0.5 * (lengths[1:, 0] + lengths[1:, 2])
+    lengths[1:, 1] = np.maximum(chords - (chords - lengths[1:, 1]) / SIDE_DEPTH, LEAST_MM)
+    reading = np.array([one.standard_errors_mm for one in planes])
+    spread = np.zeros_like(lengths)
+    spread[1:] = np.array(SIDE_SPREAD) * lengths[0]
+    weights = 1.0 / (reading**2 + spread**2)
+    weights /= weights.sum(axis=0)
+    together, apart = (weights * reading).sum(axis=0) ** 2, (weights**2 * reading**2).sum(axis=0)
+    variance = (weights**2 * spread**2).sum(axis=0) + ALIKE * together + (1.0 - ALIKE) * apart
+    anterior, middle, posterior = map(float, (weights * lengths).sum(axis=0))
+    first, second, third = map(float, np.sqrt(variance))
+    return Heights(anterior, middle, posterior, heights.points_lps_mm, (first, second, third))
 
 
 def _deformity(vertebra: Vertebra, judgement: Judgement, limits: FractureLimits, several: bool) -> Deformity:
