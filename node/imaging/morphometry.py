@@ -24,8 +24,8 @@ GRADES = (0.20, 0.25, 0.40)
 MOST_CERTAIN = 0.99
 """No confidence is stated above it: the spreads of healthy vertebrae are not known so far out."""
 SIDE_SPREAD = (0.06, 0.12, 0.06)
-"""Between the mid-sagittal plane and what those beside it suggest for it, as parts of the anterior, middle and posterior
-height: they count where the middle plane is not clear."""
+"""Between the mid-sagittal plane and what those beside it suggest for it, as parts of the anterior, middle and
+posterior height: they count where the middle plane is not clear."""
 SIDE_DEPTH = 0.6
 """Depth of hollow endplates a quarter of the width beside the middle, as a part of that in the middle."""
 LEAST_MM = 1.0
