@@ -15,7 +15,7 @@ from typing import Literal
 import numpy as np
 
 from node.domain.settings import FractureLimits
-from node.domain.spine import Deformity, Heights, Ratios, Vertebra
+from node.domain.spine import Deformity, Heights, Ratios, SideHeights, Vertebra
 from node.imaging.healthy_heights import NORMS, Column
 from node.imaging.height_loss import Judgement, judged
 
@@ -84,7 +84,8 @@ def _measurable(vertebra: Vertebra) -> bool:
 def _steadied(vertebra: Vertebra) -> Heights:
     """Heights of the mid-sagittal plane, helped by the planes beside it where an endplate is not clear."""
     heights, contour = _heights(vertebra), vertebra.contour
-    planes = [heights, *(side for side in (contour.right, contour.left) if side)] if contour else [heights]
+    planes: list[Heights | SideHeights] = [heights]
+    planes += [side for side in (contour.right, contour.left) if side] if contour else []
     lengths = np.array([(one.anterior_mm, one.middle_mm, one.posterior_mm) for one in planes])
     chords = 0.5 * (lengths[1:, 0] + lengths[1:, 2])
     lengths[1:, 1] = np.maximum(chords - (chords - lengths[1:, 1]) / SIDE_DEPTH, LEAST_MM)
