@@ -34,6 +34,8 @@ LOSSES = np.arange(0.12, 0.851, 0.01)
 MEAN_EXCESS = 0.2
 """Losses of deformed vertebrae lie above the least one by an exponential law of this mean: half of those of 20 % and
 more are moderate, and mild ones as frequent as severe ones."""
+ASTRAY, ASTRAY_TIMES = 0.03, 3.0
+"""Of bodies so many have a surface that went astray: readings are then so many times as uncertain as stated."""
 LEAST_LOSS = 0.20
 """That makes a fracture (Genant grade 1)."""
 ROUNDS = 6
@@ -103,19 +105,19 @@ def judged(column: Column, prevalence: float) -> list[Judgement]:
     found: list[Judgement] = []
     for _ in range(ROUNDS):
         found = [
-            _judged(expected, mm, errors, prevalence)
-            for expected, mm, errors in zip(expected_heights(column, sound), column.mm, column.errors_mm, strict=True)
+            _judged(expected, mm, variance, prevalence)
+            for expected, mm, variance in zip(expected_heights(column, sound), column.mm, column.own_mm2(), strict=True)
         ]
         sound = 0.5 * (sound + np.array([one.sound for one in found]))
     return found
 
 
-def _judged(expected: Expected, mm: Floats, errors_mm: Floats, prevalence: float) -> Judgement:
+def _judged(expected: Expected, mm: Floats, variance_mm2: Floats, prevalence: float) -> Judgement:
     left = mm / expected.mm
-    reading = np.diag((errors_mm / expected.mm) ** 2)
-    healthy = np.log(1.0 - prevalence) + _log_density(left, np.ones(3), expected.covariance, reading)
+    reading = np.diag(variance_mm2 / expected.mm**2)
+    healthy = np.log(1.0 - prevalence) + _log_likelihood(left, np.ones(3), expected.covariance, reading)
     beforehand = np.log(prevalence * _PRIOR[:, None] * _LOSS_PRIOR)
-    deformed = beforehand + _log_density(left, _LEFT, expected.covariance, reading)
+    deformed = beforehand + _log_likelihood(left, _LEFT, expected.covariance, reading)
     greatest = max(float(healthy), float(deformed.max()))
     weights = np.exp(deformed - greatest)
     weights /= weights.sum() + np.exp(healthy - greatest)
@@ -123,8 +125,15 @@ def _judged(expected: Expected, mm: Floats, errors_mm: Floats, prevalence: float
     return Judgement(expected, 1.0 - left, by_kind)
 
 
+def _log_likelihood(left: Floats, mean: Floats, covariance: Floats, reading: Floats) -> Floats:
+    """Of what is left of three heights, where ``mean`` (..., 3) is; a few readings went astray."""
+    usual = np.log(1.0 - ASTRAY) + _log_density(left, mean, covariance, reading)
+    astray = np.log(ASTRAY) + _log_density(left, mean, covariance, ASTRAY_TIMES**2 * reading)
+    return np.asarray(np.logaddexp(usual, astray))
+
+
 def _log_density(left: Floats, mean: Floats, covariance: Floats, reading: Floats) -> Floats:
-    """Of what is left of three heights, where ``mean`` (..., 3) is; what varies between bodies shrinks with them."""
+    """Of a normal distribution about ``mean`` (..., 3); what varies between bodies shrinks with them."""
     total = mean[..., :, None] * mean[..., None, :] * covariance + reading
     away = left - mean
     solved = np.linalg.solve(total, away[..., None])[..., 0]
