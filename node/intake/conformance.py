@@ -35,7 +35,7 @@ def _implementation() -> Iterator[tuple[str, str]]:
     yield "Maximum PDU size, announced", f"{tuning.MAXIMUM_PDU_BYTES} bytes"
     yield (
         "Asynchronous operations",
-        "not negotiated; requests that come before the answer are taken and answered in order",
+        "not negotiated; C-STORE requests that come before the answer are taken and answered in order",
     )
     yield "Extended negotiation, user identity", "ignored"
 

@@ -4,20 +4,18 @@ from __future__ import annotations
 
 import struct
 
-from node.domain.instance import InstanceHeader
-
 IMPLEMENTATION_CLASS_UID = "2.25.118033545703336054424832756117084320064"
 IMPLEMENTATION_VERSION_NAME = "VBMD_NODE_1"
 
 
-def prefix(header: InstanceHeader, source_ae_title: str) -> bytes:
+def prefix(sop_class_uid: str, sop_instance_uid: str, transfer_syntax_uid: str, source_ae_title: str) -> bytes:
     """Return preamble, "DICM" and file meta information; explicit VR little endian, as PS3.10 wants it."""
     elements = b"".join(
         (
             struct.pack("<HH2sHL2s", 2, 0x0001, b"OB", 0, 2, b"\0\1"),
-            _uid(0x0002, header.sop_class_uid),
-            _uid(0x0003, header.sop_instance_uid),
-            _uid(0x0010, header.transfer_syntax_uid),
+            _uid(0x0002, sop_class_uid),
+            _uid(0x0003, sop_instance_uid),
+            _uid(0x0010, transfer_syntax_uid),
             _uid(0x0012, IMPLEMENTATION_CLASS_UID),
             _text(0x0013, b"SH", IMPLEMENTATION_VERSION_NAME),
             _text(0x0016, b"AE", source_ae_title),

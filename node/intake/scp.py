@@ -12,7 +12,6 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, cast
 
-from pydicom.dataset import Dataset
 from pydicom.uid import UID
 from pynetdicom import AE, AllStoragePresentationContexts, evt
 from pynetdicom.association import Association
@@ -26,6 +25,7 @@ from node.errors import ConfigError, Problem
 from node.intake import admission, part10, tuning
 from node.intake.admission import Knock, Rejection
 from node.intake.commitment import STORAGE_COMMITMENT, Commitments
+from node.intake.express import StoreRequest, Taking
 from node.intake.spool import Spool
 from node.intake.storing import NOT_AUTHORISED, Storing, Tally
 from node.ledger import Ledger, LedgerUnavailable
@@ -147,12 +147,13 @@ class Receiver:
 
     def _listen(self, entity: AE, port: int, context: Any) -> None:
         secure = context is not None
+        largest = int(self._settings.max_object_mb * 1e6)
+        serving = tuning.Serving(self._settings.network_timeout_s, largest, self._on_store, self._ended)
         handlers: list[Any] = [
             (evt.EVT_REQUESTED, self._on_requested, [secure]),
-            (evt.EVT_C_STORE, self._on_store),
             (evt.EVT_N_ACTION, self._on_action),
             (evt.EVT_N_EVENT_REPORT, self._on_report),
-            *tuning.handlers(self._settings.network_timeout_s, int(self._settings.max_object_mb * 1e6), self._ended),
+            *tuning.handlers(serving),
         ]
         address = (self._settings.bind, port)
         remedy = "Is another node running? Ports below 1024 need special rights."
@@ -237,9 +238,8 @@ class Receiver:
                 failed=tally.failed,
             )
 
-    def _on_store(self, event: evt.Event) -> int | Dataset:
-        tally = self._sender(event.assoc)
-        return NOT_AUTHORISED if tally is None else self._storing.answer(event, tally)
+    def _on_store(self, association: Association, request: StoreRequest) -> Taking:
+        return self._storing.begin(request, self._sender(association))
 
     def _sender(self, association: Association) -> Tally | None:
         """Who may store, and ask what is stored: an archive that may only report is none."""

@@ -3,21 +3,18 @@
 from __future__ import annotations
 
 import errno
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
-from io import BytesIO
-from typing import cast
-
-from pydicom.dataset import Dataset
-from pynetdicom import evt
-from pynetdicom.dimse_primitives import C_STORE
+from typing import BinaryIO
 
 from node import log
 from node.dicom.header import ObjectUnreadable, read_header
 from node.domain.instance import InstanceHeader
 from node.domain.settings import Sender
 from node.intake import part10
-from node.intake.spool import Spool, digest
+from node.intake.express import StoreAnswer, StoreRequest
+from node.intake.spool import Incoming, Spool
 from node.ledger import Ledger, LedgerUnavailable
 from node.ledger.keys import series_key, study_key
 from node.ledger.records import Arrival, Recorded
@@ -63,6 +60,12 @@ class Tally:
     repeated: int = 0
     failed: int = 0
 
+    def count(self, recorded: Recorded | None) -> None:
+        """Count one object; ``None``: it was not stored."""
+        self.stored += recorded in (Recorded.NEW, Recorded.VARIANT)
+        self.repeated += recorded is Recorded.DUPLICATE
+        self.failed += recorded is None
+
 
 class Storing:
     """Answers C-STORE requests; ``on_change`` is called with a study key after every new object."""
@@ -72,53 +75,42 @@ class Storing:
         self._ledger = ledger
         self._on_change = on_change
 
-    def answer(self, event: evt.Event, tally: Tally) -> int | Dataset:
-        """Take one object; every outcome is a status. The outermost loop of receiving."""
-        try:
-            recorded = self._take(event, tally)
-        except ObjectRefused as refused:
-            status, comment = refused.status, refused.comment
-        except (OSError, LedgerUnavailable, MemoryError) as error:
-            status, comment = OUT_OF_RESOURCES, _resource(error)
-        except Exception as error:  # noqa: BLE001 - one object must never stop the next
-            status, comment = PROCESSING_FAILURE, f"{type(error).__name__} in the receiver"
-        else:
-            tally.stored += recorded is not Recorded.DUPLICATE
-            tally.repeated += recorded is Recorded.DUPLICATE
-            return SUCCESS
-        tally.failed += 1
-        _log.warning("object-not-stored", sender=tally.ae_title, host=tally.host, status=f"{status:04X}", why=comment)
-        return _failure(status, comment)
+    def begin(self, request: StoreRequest, tally: Tally | None) -> Taking:
+        """Begin to take an object; without a tally it is refused."""
+        return Taking(self, request, tally)
 
-    def _take(self, event: evt.Event, tally: Tally) -> Recorded:
+    def open(self, request: StoreRequest, tally: Tally) -> Incoming:
+        """Make room for an object. Raises ``ObjectRefused``, ``OSError``."""
+        uids = request.sop_class_uid, request.sop_instance_uid
+        if not all(0 < len(uid) <= _LONGEST_UID for uid in uids):
+            raise ObjectRefused(CANNOT_UNDERSTAND, "a UID of the request is missing or too long")
         self._spool.check_space()
-        request, context = cast(C_STORE, event.request), event.context
-        if request.DataSet is None:
+        return self._spool.begin(part10.prefix(*uids, request.transfer_syntax_uid, tally.ae_title))
+
+    def take(self, request: StoreRequest, tally: Tally, incoming: Incoming) -> Recorded:
+        """Keep and record an object that has arrived. Raises ``ObjectRefused``, ``OSError``, ``LedgerUnavailable``."""
+        if not incoming.size_bytes:
             raise ObjectRefused(CANNOT_UNDERSTAND, "there is no dataset")
-        dataset = request.DataSet
-        sop_class, sop_instance = str(request.AffectedSOPClassUID), str(request.AffectedSOPInstanceUID)
-        header = _header(dataset, str(context.transfer_syntax), sop_class, sop_instance)
-        content = dataset.getbuffer()
-        try:
-            recorded = self._keep(header, content, tally)
-        finally:
-            content.release()
+        with incoming.dataset() as dataset:
+            header = _header(request, dataset)
+        recorded = self._keep(header, incoming, tally)
         if recorded is not Recorded.DUPLICATE:
             self._on_change(study_key(header.study_instance_uid))
         return recorded
 
-    def _keep(self, header: InstanceHeader, content: memoryview, tally: Tally) -> Recorded:
-        sha = digest(content)
+    def _keep(self, header: InstanceHeader, incoming: Incoming, tally: Tally) -> Recorded:
+        sha, size = incoming.digest(), incoming.whole_bytes
         series = series_key(header.study_instance_uid, header.series_instance_uid)
-        meta = part10.prefix(header, tally.ae_title)
-        size = len(meta) + len(content)
-        if self._spool.holds(series, sha, len(content)) and self._ledger.knows(header.sop_instance_uid, sha):
+        if not incoming.claim(series) and self._is_here(series, header.sop_instance_uid, sha, incoming.size_bytes):
             return Recorded.DUPLICATE
-        path = self._spool.keep(series, sha, meta, content)
+        path = incoming.keep()
         recorded = self._record(Arrival(path, sha, size, header, tally.ae_title, tally.host))
         if recorded is Recorded.VARIANT:
             _log.warning("other-bytes-under-known-uid", series=series, sender=tally.ae_title, host=tally.host)
         return recorded
+
+    def _is_here(self, series: str, sop_instance_uid: str, sha: str, size_bytes: int) -> bool:
+        return self._spool.holds(series, sha, size_bytes) and self._ledger.knows(sop_instance_uid, sha)
 
     def _record(self, arrival: Arrival) -> Recorded:
         try:
@@ -130,12 +122,67 @@ class Storing:
             raise
 
 
-def _header(dataset: BytesIO, transfer_syntax: str, sop_class: str, sop_instance: str) -> InstanceHeader:
+class Taking:
+    """One object, from its request to its answer. The outermost loop of receiving: every outcome is a status."""
+
+    def __init__(self, storing: Storing, request: StoreRequest, tally: Tally | None) -> None:
+        self._storing = storing
+        self._request = request
+        self._tally = tally
+        self._incoming: Incoming | None = None
+        self._failure: StoreAnswer | None = None if tally else StoreAnswer(NOT_AUTHORISED)
+        if tally is not None:
+            with self._answering():
+                self._incoming = storing.open(request, tally)
+
+    def add(self, piece: memoryview) -> None:
+        """Take the next bytes of the dataset; after a failure they are let go."""
+        if self._incoming is not None and self._failure is None:
+            with self._answering():
+                self._incoming.add(piece)
+
+    def answer(self) -> StoreAnswer:
+        """Finish the object, of which everything has arrived."""
+        tally, incoming, recorded = self._tally, self._incoming, None
+        if tally is not None and incoming is not None and self._failure is None:
+            with self._answering():
+                recorded = self._storing.take(self._request, tally, incoming)
+        self.abandon()
+        if tally is not None:
+            tally.count(recorded)
+        return self._failure or StoreAnswer(SUCCESS)
+
+    def abandon(self) -> None:
+        """Keep nothing of it that has no place yet."""
+        if self._incoming is not None:
+            self._incoming.drop()
+
+    @contextmanager
+    def _answering(self) -> Iterator[None]:
+        """Turn whatever goes wrong into an answer."""
+        try:
+            yield
+        except ObjectRefused as refused:
+            self._fail(refused.status, refused.comment)
+        except (OSError, LedgerUnavailable, MemoryError) as error:
+            self._fail(OUT_OF_RESOURCES, _resource(error))
+        except Exception as error:  # noqa: BLE001 - one object must never stop the next
+            self._fail(PROCESSING_FAILURE, f"{type(error).__name__} in the receiver")
+
+    def _fail(self, status: int, comment: str) -> None:
+        self._failure = StoreAnswer(status, comment)
+        facts = {"sender": self._tally.ae_title, "host": self._tally.host} if self._tally else {}
+        _log.warning("object-not-stored", **facts, status=f"{status:04X}", why=comment)
+
+
+def _header(request: StoreRequest, dataset: BinaryIO) -> InstanceHeader:
     """Read the header of a dataset as sent. Raises ``ObjectRefused`` where it cannot be filed or contradicts itself."""
-    dataset.seek(0)
     try:
         header = read_header(
-            dataset, transfer_syntax_uid=transfer_syntax, sop_class_uid=sop_class, sop_instance_uid=sop_instance
+            dataset,
+            transfer_syntax_uid=request.transfer_syntax_uid,
+            sop_class_uid=request.sop_class_uid,
+            sop_instance_uid=request.sop_instance_uid,
         )
     except ObjectUnreadable as error:
         raise ObjectRefused(CANNOT_UNDERSTAND, "the dataset cannot be parsed") from error
@@ -143,9 +190,9 @@ def _header(dataset: BytesIO, transfer_syntax: str, sop_class: str, sop_instance
         raise ObjectRefused(CANNOT_UNDERSTAND, "no Study or Series Instance UID")
     if any(len(one) > _LONGEST_UID for one in (header.study_instance_uid, header.series_instance_uid)):
         raise ObjectRefused(CANNOT_UNDERSTAND, "a UID of more than 64 characters")
-    if header.sop_instance_uid != sop_instance:
+    if header.sop_instance_uid != request.sop_instance_uid:
         raise ObjectRefused(CANNOT_UNDERSTAND, "SOP Instance UID of command and dataset differ")
-    if header.sop_class_uid != sop_class:
+    if header.sop_class_uid != request.sop_class_uid:
         raise ObjectRefused(DOES_NOT_MATCH_SOP_CLASS, "SOP Class UID of command and dataset differ")
     return header
 
@@ -154,10 +201,3 @@ def _resource(error: BaseException) -> str:
     if isinstance(error, OSError):
         return f"spool: {errno.errorcode.get(error.errno or 0, 'error')}"
     return "out of memory" if isinstance(error, MemoryError) else "the ledger does not answer"
-
-
-def _failure(status: int, comment: str) -> Dataset:
-    answer = Dataset()
-    answer.Status = status
-    answer.ErrorComment = comment[:64]
-    return answer

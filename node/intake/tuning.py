@@ -9,21 +9,22 @@ something to do.
 from __future__ import annotations
 
 import queue
-import select
 import socket
 import ssl
 import struct
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 from pynetdicom import _config, evt, status
 from pynetdicom.association import Association
 from pynetdicom.dul import DULServiceProvider
-from pynetdicom.transport import AssociationSocket
 
 from node import log
+from node.intake.express import ExpressLane, StoreRequest, Taking
+from node.intake.link import WAIT_S, WakefulSocket
 
 MAXIMUM_PDU_BYTES = 1 << 20
 """Announced maximum length of a P-DATA-TF PDU: large, since each PDU has its cost; finite, since memory is."""
@@ -31,14 +32,11 @@ MAXIMUM_PDU_BYTES = 1 << 20
 MOST_CONNECTIONS = 512
 """Open connections, whether they have become associations or not: further ones are closed at once."""
 
-_LONGEST_PDU_BYTES = 64 << 20
-"""Some peers ignore the maximum they are told; beyond this a length is taken for a lie."""
-_READ_BYTES = 1 << 20
 _MOST_WAITING_MESSAGES = 4
 """Of a peer that does not wait for answers: then nothing more is read of it, until there is room."""
 _HANDSHAKE_S = 10.0
-_WAIT_S = 0.05
-"""Longest sleep: timers and the order to end are looked at this often."""
+_LAST_OBJECT_S = 5.0
+"""An object that is being stored when the node ends its association is waited for so long."""
 _POLL_S = 0.0001
 _BUFFER_BYTES = 1 << 20
 
@@ -46,12 +44,21 @@ _BUFFER_BYTES = 1 << 20
 _log = log.get(__name__)
 
 
-def handlers(network_timeout_s: float, largest_object_bytes: int, ended: Callable[[Association], None]) -> list[Any]:
-    """Return the event handlers to be bound to a server; ``ended`` is called once for every connection."""
-    return [
-        (evt.EVT_CONN_OPEN, _on_open, [network_timeout_s, ended]),
-        (evt.EVT_PDU_RECV, _on_pdu, [largest_object_bytes]),
-    ]
+@dataclass(frozen=True, slots=True)
+class Serving:
+    """How connections are served."""
+
+    network_timeout_s: float
+    largest_object_bytes: int
+    store: Callable[[Association, StoreRequest], Taking]
+    """Begins to take an object; never raises."""
+    ended: Callable[[Association], None]
+    """Called once for every connection, when nothing more will be stored."""
+
+
+def handlers(serving: Serving) -> list[Any]:
+    """Return the event handlers to be bound to a server."""
+    return [(evt.EVT_CONN_OPEN, _on_open, [serving]), (evt.EVT_PDU_RECV, _on_pdu, [serving.largest_object_bytes])]
 
 
 class LazyHandshake:
@@ -78,12 +85,14 @@ def forget_other_services() -> None:
             codes.clear()
 
 
-def _on_open(event: evt.Event, network_timeout_s: float, ended: Callable[[Association], None]) -> None:
+def _on_open(event: evt.Event, serving: Serving) -> None:
     """Exchange the queues and the socket of an association, and guard its threads, before they start."""
     association = event.assoc
     provider, dimse = association.dul, association.dimse
     threads: tuple[Any, Any] = association, provider
-    for thread, after in zip(threads, (lambda: _leave(association, ended), lambda: _close(association)), strict=True):
+    for thread, after in zip(
+        threads, (lambda: _leave(association, serving.ended), lambda: _close(association)), strict=True
+    ):
         thread._target = _guarded(thread._target, after, str(association.requestor.address))
     if provider.socket is None or provider.socket.socket is None:
         return
@@ -94,12 +103,15 @@ def _on_open(event: evt.Event, network_timeout_s: float, ended: Callable[[Associ
     connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _BUFFER_BYTES)
     connection.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-    _give_up_after(connection, network_timeout_s)
-    acknowledge(connection)
+    _give_up_after(connection, serving.network_timeout_s)
     provider._run_loop_delay = _POLL_S
     provider.event_queue = queue.Queue()  # the new socket announces the connection again
     wakeful = WakefulSocket(association, client_socket=connection)
     provider.socket = wakeful
+    wakeful.acknowledge()
+    lane = ExpressLane(association, wakeful, serving.largest_object_bytes, serving.store)
+    hooked: Any = provider
+    hooked._read_pdu_data = lane.read
     provider.to_provider_queue = _NoticedQueue(wakeful.wake)
     dimse.msg_queue = _PatientQueue(provider)
     provider.to_user_queue = _NoticedQueue(lambda: dimse.msg_queue.put((None, None)))
@@ -123,8 +135,10 @@ def _guarded(run: Callable[[], None], after: Callable[[], None], host: str) -> C
 
 
 def _leave(association: Association, ended: Callable[[Association], None]) -> None:
-    """The thread that serves has ended, always the later to know: nothing will be stored any more."""
+    """The thread that serves has ended: nothing will be stored any more when the one that reads has ended too."""
     association.dul.kill_dul()
+    if association.dul.is_alive():
+        association.dul.join(_LAST_OBJECT_S)
     ended(association)
 
 
@@ -171,83 +185,12 @@ def _give_up_after(connection: socket.socket, seconds: float) -> None:
 def _on_pdu(event: evt.Event, largest_object_bytes: int) -> None:
     """Acknowledge; end an association whose message has grown beyond all measure (it may have no end)."""
     wrapper, message = event.assoc.dul.socket, event.assoc.dimse.message
-    if wrapper is None or wrapper.socket is None:
+    if not isinstance(wrapper, WakefulSocket):
         return
-    acknowledge(wrapper.socket)
+    wrapper.acknowledge()
     if message is not None and message.data_set is not None and message.data_set.tell() > largest_object_bytes:
         _log.warning("object-too-large", limit_mb=largest_object_bytes / 1e6)
-        wrapper.socket.close()  # with data unread: the peer sees a reset
-
-
-def acknowledge(connection: socket.socket) -> None:
-    """Send the acknowledgement of what has been read now, not with the answer (Linux only; it is reset by reading)."""
-    if hasattr(socket, "TCP_QUICKACK"):
-        try:
-            connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 1)
-        except OSError:
-            return  # the peer is gone; reading will say so
-
-
-class WakefulSocket(AssociationSocket):
-    """Waits for data instead of looking whether there is some; ``wake`` ends the wait."""
-
-    def __init__(self, assoc: Any, client_socket: socket.socket) -> None:
-        super().__init__(assoc, client_socket=client_socket)
-        self._woken, self._waker = socket.socketpair()
-        self._waker.setblocking(False)
-        self._poll = select.poll()
-        self._poll.register(client_socket, select.POLLIN)
-        self._poll.register(self._woken, select.POLLIN)
-
-    def wake(self) -> None:
-        """Make ``ready`` return soon."""
-        try:
-            self._waker.send(b"\0")
-        except OSError:
-            return  # it is awake already
-
-    @property
-    def ready(self) -> bool:
-        """Wait a moment for data; return whether there is some."""
-        connection = self.socket
-        if connection is None or not self._is_connected:
-            return False
-        if isinstance(connection, ssl.SSLSocket) and connection.pending():
-            return True
-        number = connection.fileno()
-        if number < 0:
-            self.event_queue.put("Evt17")  # transport connection closed (PS3.8 table 9-10)
-            return False
-        found = [descriptor for descriptor, _ in self._poll.poll(_WAIT_S * 1000)]
-        if self._woken.fileno() in found:
-            self._woken.recv(4096)
-        return number in found
-
-    def let_sleep(self) -> None:
-        """Close what woke it; nobody waits any more."""
-        self._waker.close()
-        self._woken.close()
-
-    def recv(self, nr_bytes: int) -> bytearray:
-        """Read exactly so many bytes, or fewer when the connection ends.
-
-        Memory grows with what arrives, not with what was announced. Raises ``OSError`` for a length beyond all measure.
-        """
-        connection = self.socket
-        if nr_bytes > _LONGEST_PDU_BYTES:
-            raise OSError(f"a PDU of {nr_bytes} bytes is announced")
-        received = bytearray(min(nr_bytes, _READ_BYTES))
-        count = 0
-        while connection is not None and count < nr_bytes:
-            if count == len(received):
-                received.extend(bytes(min(nr_bytes - count, _READ_BYTES)))
-            with memoryview(received) as view:
-                read = connection.recv_into(view[count:])
-            if not read:
-                break
-            count += read
-        del received[count:]
-        return received
+        wrapper.hang_up()
 
 
 class _NoticedQueue(queue.Queue[Any]):
@@ -270,7 +213,7 @@ class _PatientQueue(queue.Queue[Any]):
         self._provider = provider
 
     def get(self, block: bool = True, timeout: float | None = None) -> Any:
-        return super().get(True, timeout if block else _WAIT_S)
+        return super().get(True, timeout if block else WAIT_S)
 
     def put(self, item: Any, block: bool = True, timeout: float | None = None) -> None:
         while item[0] is not None and self.qsize() >= _MOST_WAITING_MESSAGES and self._is_served():

@@ -7,41 +7,51 @@ from typing import Any
 import sqlalchemy as sa
 
 from node.ledger import codec, history, keys, schema
+from node.ledger.prepared import Prepared
 from node.ledger.records import Arrival, Recorded
 from node.ledger.states import State
 
 _ARRIVING = "arriving"
 _LATE = "late-instance"
 
-# Statements are built once: building them for every object would cost more than running them.
-_KNOWN = sa.select(schema.instances.c.digest).where(schema.instances.c.sop_instance_uid == sa.bindparam("uid"))
-_TOUCH_STUDY = (
+_KNOWN = Prepared(
+    sa.select(schema.instances.c.digest).where(schema.instances.c.sop_instance_uid == sa.bindparam("uid"))
+)
+_TOUCH_STUDY = Prepared(
     schema.studies.update()
     .where(schema.studies.c.study_key == sa.bindparam("key"))
-    .values(last_received_at=sa.bindparam("at"), revision=schema.studies.c.revision + 1, undecided=True)
+    .values(
+        last_received_at=sa.bindparam("at"),
+        revision=schema.studies.c.revision + sa.literal_column("1"),
+        undecided=sa.true(),
+    )
 )
-_TOUCH_SERIES = (
+_TOUCH_SERIES = Prepared(
     schema.series.update()
-    .where(schema.series.c.series_key == sa.bindparam("key"), schema.series.c.state == State.RECEIVING.value)
+    .where(schema.series.c.series_key == sa.bindparam("key"), schema.series.c.state == sa.bindparam("receiving"))
     .values(
         last_received_at=sa.bindparam("at"),
         instances=schema.series.c.instances + sa.bindparam("more"),
         variants=schema.series.c.variants + sa.bindparam("other"),
     )
 )
-_INSERT = schema.instances.insert()
+_INSERT = Prepared(
+    schema.instances.insert()
+    .inline()
+    .values({column.name: sa.bindparam(column.name) for column in schema.instances.c if not column.primary_key})
+)
 
 
 def known(connection: sa.Connection, sop_instance_uid: str, digest: str) -> bool:
     """Whether these bytes have been recorded under this UID."""
-    return digest in set(connection.execute(_KNOWN, {"uid": sop_instance_uid}).scalars())
+    return digest in _digests(connection, sop_instance_uid)
 
 
 def record(connection: sa.Connection, at: float, arrival: Arrival) -> Recorded:
     """Record one object: idempotent on SOP Instance UID and digest. Other bytes under a known UID become a variant."""
     header = arrival.header
     _one_at_a_time(connection, header.study_instance_uid, header.sop_instance_uid)
-    digests = set(connection.execute(_KNOWN, {"uid": header.sop_instance_uid}).scalars())
+    digests = _digests(connection, header.sop_instance_uid)
     if arrival.digest in digests:
         _lies_here(connection, arrival)
         return Recorded.DUPLICATE
@@ -49,11 +59,15 @@ def record(connection: sa.Connection, at: float, arrival: Arrival) -> Recorded:
     series = keys.series_key(header.study_instance_uid, header.series_instance_uid)
     _touch_study(connection, at, header.study_instance_uid, header.patient_key)
     _touch_series(connection, at, series, arrival, variant=variant)
-    connection.execute(_INSERT, _row(at, series, arrival, variant=variant))
+    _INSERT.run(connection, _row(at, series, arrival, variant=variant))
     if variant:
         history.note(connection, at, series, "variant-instance", sop_instance_uid=header.sop_instance_uid)
         return Recorded.VARIANT
     return Recorded.NEW
+
+
+def _digests(connection: sa.Connection, sop_instance_uid: str) -> set[str]:
+    return {digest for (digest,) in _KNOWN.run(connection, {"uid": sop_instance_uid}).fetchall()}
 
 
 def _lies_here(connection: sa.Connection, arrival: Arrival) -> None:
@@ -78,7 +92,7 @@ def _one_at_a_time(connection: sa.Connection, study: str, sop_instance_uid: str)
 
 def _touch_study(connection: sa.Connection, at: float, uid: str, patient_key: str | None) -> None:
     key = keys.study_key(uid)
-    if connection.execute(_TOUCH_STUDY, {"key": key, "at": at}).rowcount:
+    if _TOUCH_STUDY.run(connection, {"key": key, "at": at}).rowcount:
         return
     connection.execute(
         schema.studies.insert().values(
@@ -95,7 +109,8 @@ def _touch_study(connection: sa.Connection, at: float, uid: str, patient_key: st
 
 def _touch_series(connection: sa.Connection, at: float, key: str, arrival: Arrival, *, variant: bool) -> None:
     more, other = (0, 1) if variant else (1, 0)
-    if connection.execute(_TOUCH_SERIES, {"key": key, "at": at, "more": more, "other": other}).rowcount:
+    values = {"key": key, "at": at, "more": more, "other": other, "receiving": State.RECEIVING.value}
+    if _TOUCH_SERIES.run(connection, values).rowcount:
         return
     table = schema.series
     if connection.execute(sa.select(table.c.state).where(table.c.series_key == key)).scalar() is None:
@@ -143,7 +158,7 @@ def _row(at: float, series: str, arrival: Arrival, *, variant: bool) -> dict[str
         "variant": variant,
         "path": str(arrival.path),
         "size_bytes": arrival.size_bytes,
-        "header": codec.dump_header(arrival.header),
+        "header": codec.header_text(arrival.header),
         "sender": arrival.sender,
         "sender_host": arrival.sender_host,
         "received_at": at,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from typing import Any
 
@@ -19,13 +20,13 @@ _SCAN = TypeAdapter(ScanRecord)
 _CROSSING = TypeAdapter(CrossCalibration)
 
 
-def dump_header(header: InstanceHeader) -> Any:
-    """Return a header as JSON-serialisable values; attributes at their default are left out."""
-    return _HEADER.dump_python(header, mode="json", exclude_defaults=True)
+def header_text(header: InstanceHeader) -> str:
+    """Return a header as JSON text; attributes at their default are left out."""
+    return json.dumps(_HEADER.dump_python(header, mode="json", exclude_defaults=True))
 
 
 def load_header(document: Any) -> InstanceHeader:
-    """Return the header that ``dump_header`` was given."""
+    """Return the header that ``header_text`` was given."""
     return _HEADER.validate_python(document)
 
 

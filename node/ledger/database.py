@@ -26,6 +26,8 @@ class Database:
     def __init__(self, url: str) -> None:
         self._engine = sa.create_engine(driver_url(url), **_options(url))
         self._sqlite = self._engine.dialect.name == "sqlite"
+        driver: Any = self._engine.dialect.dbapi
+        self._errors = (SQLAlchemyError, driver.Error)
         if self._sqlite:
             sa.event.listen(self._engine, "connect", _on_connect)
             sa.event.listen(self._engine, "begin", _on_begin)
@@ -37,13 +39,18 @@ class Database:
             with self.write() as connection:
                 layout.complete(connection)
 
+    @property
+    def one_writer(self) -> bool:
+        """Whether transactions that write wait for each other anyway, so that it pays to share them."""
+        return self._sqlite
+
     @contextmanager
     def write(self) -> Iterator[sa.Connection]:
         """One transaction that may write: durable when the block has been left without an exception."""
         try:
             with self._lock, self._writer.begin() as connection:
                 yield connection
-        except SQLAlchemyError as error:
+        except self._errors as error:
             raise _translated(error) from error
 
     @contextmanager
@@ -52,7 +59,7 @@ class Database:
         try:
             with self._engine.connect() as connection:
                 yield connection
-        except SQLAlchemyError as error:
+        except self._errors as error:
             raise _translated(error) from error
 
     def copy_to(self, target: Path) -> None:
@@ -90,7 +97,7 @@ def sqlite_url(path: Path) -> str:
     return f"sqlite:///{path}"
 
 
-def _translated(error: SQLAlchemyError) -> LedgerUnavailable:
+def _translated(error: Exception) -> LedgerUnavailable:
     """Keep the kind of the error, not its parameters (they hold headers)."""
     origin = getattr(error, "orig", None)
     said = " ".join(str(origin if origin else error).split())

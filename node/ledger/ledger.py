@@ -40,6 +40,7 @@ from node.ledger.records import (
 )
 from node.ledger.senders import SenderBook
 from node.ledger.states import State
+from node.ledger.together import Together
 
 _TRIES = 5
 """To take a shipment that other processes want as well; then it is looked for again later."""
@@ -51,6 +52,7 @@ class Ledger:
     def __init__(self, url: str, clock: Callable[[], float] = time.time) -> None:
         self._database = Database(url)
         self._clock = clock
+        self._arrivals = Together(self._record_arrivals)
         self.senders = SenderBook(self._database, clock)
         self.commitments = CommitmentBook(self._database, clock)
         self.configs = ConfigBook(self._database, clock)
@@ -80,8 +82,13 @@ class Ledger:
 
     def record_arrival(self, arrival: Arrival) -> Recorded:
         """Record an object that lies on disk."""
+        if self._database.one_writer:
+            return self._arrivals(arrival)
+        return self._record_arrivals([arrival])[0]
+
+    def _record_arrivals(self, batch: Sequence[Arrival]) -> list[Recorded]:
         with self._database.write() as connection:
-            return arrivals.record(connection, self.now(), arrival)
+            return [arrivals.record(connection, self.now(), arrival) for arrival in batch]
 
     def knows(self, sop_instance_uid: str, digest: str) -> bool:
         """Whether these bytes have been recorded under this UID."""
