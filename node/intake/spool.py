@@ -33,7 +33,7 @@ class Spool:
         self.reserve_mb = reserve_mb
         self._syncing = ThreadPoolExecutor(1, "folder-sync")
         self._counting = threading.Lock()
-        self._within = 0
+        self._open = 0
 
     def prepare(self) -> None:
         """Make the folders, and remove what an interrupted run left half written (nobody was told it was stored)."""
@@ -73,26 +73,22 @@ class Spool:
         return Incoming(self, self._incoming / f"{uuid.uuid4().hex}.part", head)
 
     def sync_both(self, descriptor: int, folder: Path) -> None:
-        """Make a file durable, and the names in its folder: at the same time, where no other object keeps us busy."""
-        with self._alone() as alone:
-            named = self._syncing.submit(_sync_folder, folder) if alone else None
-            os.fsync(descriptor)
-            if named is None:
-                _sync_folder(folder)
-            else:
-                named.result()
+        """Make a file durable, and the names in its folder.
 
-    @contextmanager
-    def _alone(self) -> Iterator[bool]:
-        """Tell whether nobody else is within: a sender that waits is served sooner, but each wake-up has its cost."""
+        At the same time, where nothing else is being received: a sender that is alone waits for the disk, many wait for
+        the processor, and every thread that is woken costs some of it.
+        """
+        named = self._syncing.submit(_sync_folder, folder) if self._open == 1 else None
+        os.fsync(descriptor)
+        if named is None:
+            _sync_folder(folder)
+        else:
+            named.result()
+
+    def count(self, more: int) -> None:
+        """Keep in mind how many objects are being written."""
         with self._counting:
-            self._within += 1
-            alone = self._within == 1
-        try:
-            yield alone
-        finally:
-            with self._counting:
-                self._within -= 1
+            self._open += more
 
     def make(self, folder: Path) -> None:
         """Make the folder of a series, durably, unless it is there."""
@@ -111,6 +107,7 @@ class Incoming:
         self._head_bytes = len(head)
         self._sha = hashlib.sha256()
         self._file = io.FileIO(os.open(partial, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o640), "r+")
+        spool.count(+1)
         self._final: Path | None = None
         self._named = False
         self.size_bytes = 0
@@ -187,6 +184,7 @@ class Incoming:
         """End writing; what has no place is removed."""
         if not self._file.closed:
             self._file.close()
+            self._spool.count(-1)
             self._partial.unlink(missing_ok=True)
 
 
