@@ -71,6 +71,13 @@ def test_what_is_read_badly_is_told_only_where_much_is_lost() -> None:
     assert severe > 0.6
 
 
+def test_one_hidden_corner_read_far_too_low_is_no_candidate() -> None:
+    mm, errors = usual_mm(), np.full((len(LEVELS), 3), 0.6)
+    mm[L1, 2] *= 0.55
+    errors[L1, 2] = 3.0
+    assert judged(Column(LEVELS, mm, errors), PREVALENCE)[L1].fractured < 0.2
+
+
 def test_probabilities_are_kept() -> None:
     """Of random columns with deformities as frequent as expected, as many are fractured as the probabilities say."""
     draw = np.random.default_rng(11)
