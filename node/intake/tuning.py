@@ -1,9 +1,9 @@
 """What makes pynetdicom's acceptor fast and its sockets mortal.
 
 Stock senders write small segments without TCP_NODELAY, and a receiver that delays its acknowledgements then costs 40 ms
-per object: the acknowledgement is sent at once after every PDU. pynetdicom's two threads per association look for work
-at short intervals; on a busy machine each look costs a turn in the scheduler's queue, so here they sleep until there is
-something to do.
+per object: the acknowledgement is sent as soon as something has been read. pynetdicom's two threads per association
+look for work at short intervals; on a busy machine each look costs a turn in the scheduler's queue, so here they sleep
+until there is something to do. C-STORE requests do not reach them at all (``express``).
 """
 
 from __future__ import annotations

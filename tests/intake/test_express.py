@@ -5,6 +5,7 @@ from __future__ import annotations
 import socket
 import struct
 import time
+import tracemalloc
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -177,3 +178,22 @@ def test_an_object_larger_than_any_buffer_arrives_whole(door: Door, tmp_path: Pa
         wire.associate(link, "NODE", "CT1")
         assert wire.store(link, 1_000_003, 1, CT_IMAGE, _SAMPLE_UID, dataset) == 0x0000
     assert wire.dataset_of(door.files()[0])[2] == dataset
+
+
+def test_the_size_of_an_object_costs_no_memory(door: Door, one: tuple[str, str, bytes]) -> None:
+    """64 MB of pixels behind a header, sent from one megabyte again and again."""
+    place = one[2].rindex(b"\xe0\x7f\x10\x00")
+    pixels, times = bytes(1_000_000), 64
+    head = one[2][:place] + b"\xe0\x7f\x10\x00OW\0\0" + struct.pack("<L", times * len(pixels))
+    with wire.connect(door.port) as link:
+        wire.associate(link, "NODE", "CT1")
+        tracemalloc.start()
+        try:
+            link.sendall(pdu(value(wire.store_rq(7, *one[:2]), 3)) + pdu(value(head, 0)))
+            for number in range(times):
+                link.sendall(pdu(value(pixels, 2 if number == times - 1 else 0)))
+            assert wire.answer_of(link) == (7, 0x0000)
+            _, peak_bytes = tracemalloc.get_traced_memory()
+        finally:
+            tracemalloc.stop()
+    assert peak_bytes < 16e6
