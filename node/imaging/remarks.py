@@ -8,7 +8,7 @@ from statistics import median
 from node.domain.findings import Caution
 from node.domain.settings import FractureLimits, LevelLimits
 from node.domain.spine import Vertebra, Voi
-from node.imaging.morphometry import NORMS
+from node.imaging.healthy_heights import NORMS
 
 USUAL = FractureLimits()
 LEFT_OUT_FROM = 0.03

@@ -1,14 +1,15 @@
 """How well bodies, heights, deformities and attenuation are measured, against known truth.
 
     python -m tests.benchmarks.bodies_accuracy [--cases 160] [--first 0] [--jobs 2] [--simulated] [--rough]
-        [--json FILE]
+        [--broken] [--json FILE]
     python -m tests.benchmarks.bodies_accuracy --measured FILE... [--shared FILE...] [--commit NAME] [--note TEXT]
         --markdown FILE
 
 Each random patient (``bodies_cases.random_patient``) is found, delineated and measured as the node does it, without a
 phantom: the calibration is the true one, so that the density error is that of the VOI alone. A vertebra counts as found
 where one lies within 9 mm of its centroid; its name may be wrong. ``--simulated``: the simulated scans of
-``../shared/data`` instead; ``--rough``: from seeds near the true vertebrae instead of those that are found.
+``../shared/data`` instead; ``--rough``: from seeds near the true vertebrae instead of those that are found;
+``--broken``: every adult has fractures, and slices of 5 mm are more frequent.
 The second form writes the page from what earlier runs left as JSON.
 """
 
@@ -19,7 +20,7 @@ import json
 import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
@@ -35,7 +36,8 @@ from node.imaging.spine.bodies import delineate
 from node.imaging.spine.locate import locate
 from tests import shared_data
 from tests.benchmarks.bodies_cases import SIMULATED, Case, Known, rough_seeds, simulated, synthetic
-from tests.benchmarks.bodies_tables import Outcome, Row, heights, page, percentile, reviewed, table
+from tests.benchmarks.bodies_rows import Outcome, Row
+from tests.benchmarks.bodies_tables import heights, page, percentile, reviewed, table
 
 SAME_VERTEBRA_MM = 9.0
 
@@ -111,12 +113,20 @@ def _left_by(files: Sequence[Path]) -> list[Outcome]:
     return [Outcome(**{**one, "rows": [Row(**row) for row in one["rows"]]}) for one in found]
 
 
-def run(job: tuple[str | int, bool]) -> Outcome:
-    """Measure one case by number, or by the name of a simulated scan."""
-    which, rough = job
-    case = simulated(which) if isinstance(which, str) else synthetic(which)
+@dataclass(frozen=True, slots=True)
+class Job:
+    """One case by number, or by the name of a simulated scan."""
+
+    which: str | int
+    rough: bool
+    broken: bool
+
+
+def run(job: Job) -> Outcome:
+    """Measure one case."""
+    case = simulated(job.which) if isinstance(job.which, str) else synthetic(job.which, broken=job.broken)
     whole = sum(known.whole for known in case.vertebrae)
-    seeds = rough_seeds(case, np.random.default_rng(whole)) if rough else None
+    seeds = rough_seeds(case, np.random.default_rng(whole)) if job.rough else None
     try:
         rows, seconds = measure(case, seeds)
     except StudyRefused as refused:
@@ -124,7 +134,7 @@ def run(job: tuple[str | int, bool]) -> Outcome:
     return Outcome(case.name, rows, whole, seconds, None, case.note)
 
 
-def _outcomes(jobs: Sequence[tuple[str | int, bool]], processes: int) -> Iterator[Outcome]:
+def _outcomes(jobs: Sequence[Job], processes: int) -> Iterator[Outcome]:
     if processes <= 1:
         yield from map(run, jobs)
         return
@@ -164,6 +174,7 @@ def main() -> None:
     parser.add_argument("--simulated", action="store_true")
     parser.add_argument("--only", nargs="*", default=SIMULATED)
     parser.add_argument("--rough", action="store_true")
+    parser.add_argument("--broken", action="store_true")
     parser.add_argument("--json", type=Path, default=None)
     parser.add_argument("--measured", type=Path, nargs="+", default=[])
     parser.add_argument("--shared", type=Path, nargs="*", default=[])
@@ -178,7 +189,7 @@ def main() -> None:
         (arguments.markdown.write_text(text, encoding="utf-8") if arguments.markdown else print(text))
         return
     done = []
-    for outcome in _outcomes([(one, arguments.rough) for one in which], arguments.jobs):
+    for outcome in _outcomes([Job(one, arguments.rough, arguments.broken) for one in which], arguments.jobs):
         done.append(outcome)
         print(_line(outcome), flush=True)
         if arguments.json:

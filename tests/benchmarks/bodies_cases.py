@@ -5,7 +5,7 @@ from __future__ import annotations
 import tempfile
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import SimpleITK as sitk
@@ -27,6 +27,7 @@ Floats = NDArray[np.float64]
 HU_PER_MG = 1.4226
 """Of the generator at 120 kV, and where a simulated case has no phantom."""
 FIRST_SEED = 20_000
+OLDEST_CHILD, OFTEN_THICK = 15, 0.3
 MOST_SLICES, VERTEBRA_AND_DISC_MM, SPACINGS_MM = 360, 30.0, (0.8, 1.0, 1.25, 2.0, 2.5, 3.0)
 """Thin slices come with short scans, so that a hundred and more patients take an hour and not a day."""
 
@@ -116,9 +117,26 @@ def _affordable(spec: TorsoSpec) -> float:
     return next(step for step in (*SPACINGS_MM, 5.0) if step >= min(max(spec.spacing_mm, length / MOST_SLICES), 5.0))
 
 
-def synthetic(number: int) -> Case:
-    """The random patient of that number."""
-    return of_spec(f"random {number}", random_patient(number))
+def broken_patient(number: int) -> TorsoSpec:
+    """The random patient of that number with fractures in any case (children excepted), and more often 5 mm slices."""
+    spec = random_patient(number)
+    draw = np.random.default_rng([FIRST_SEED, number, 1])
+    if not spec.fractures and spec.age_years > OLDEST_CHILD:
+        where = ("T6", "T7", "T8", "T11", "T12", "L1", "L2", "L3", "L4")
+        some = draw.choice(where, size=int(draw.integers(1, 4)), replace=False)
+        kinds: tuple[Literal["wedge", "biconcave", "crush"], ...] = ("wedge", "biconcave", "crush")
+        fractures = {str(v): Fracture(kinds[int(draw.integers(3))], float(draw.uniform(0.2, 0.6))) for v in some}
+        sick = {*spec.cement, *spec.lesions}
+        spec = replace(spec, fractures={name: one for name, one in fractures.items() if name not in sick})
+    if draw.random() < OFTEN_THICK:
+        spec = replace(spec, spacing_mm=5.0, thickness_mm=5.0)
+    return spec
+
+
+def synthetic(number: int, *, broken: bool = False) -> Case:
+    """The random patient of that number; with ``broken`` one with fractures."""
+    spec = broken_patient(number) if broken else random_patient(number)
+    return of_spec(f"{'broken' if broken else 'random'} {number}", spec)
 
 
 def of_spec(name: str, spec: TorsoSpec) -> Case:

@@ -3,57 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
 
-from node.imaging.morphometry import NORMS
+from node.imaging.healthy_heights import NORMS
+from tests.benchmarks.bodies_rows import Outcome, Row
+from tests.benchmarks.fracture_tables import reliability, trade_off
 
 THIN_MM = 3.0
 ENOUGH = 150
-
-
-@dataclass(frozen=True)
-class Row:
-    """What one vertebra came to."""
-
-    case: str
-    level: str
-    slice_mm: float
-    dice: float
-    centre_mm: float
-    heights_mm: tuple[float, ...]
-    """Errors; not a number where heights were withheld."""
-    errors_mm: tuple[float, ...]
-    """Standard errors as stated."""
-    vbmd: float
-    """Error in mg/cm³, measured or not."""
-    expanded: float
-    """k = 2, of noise and place, mg/cm³."""
-    exclusion: str | None
-    sick: str | None
-    type: str
-    grade: int
-    loss: float
-    confidence: float
-    true_grade: int
-    true_loss: float
-    named: str
-    """As found."""
-    hu: float = field(default=np.nan)
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """One case."""
-
-    name: str
-    rows: list[Row]
-    whole: int
-    seconds: float
-    refusal: str | None
-    note: str = ""
 
 
 PREFACE = """# Accuracy of bodies, heights, deformities and attenuation
@@ -72,8 +31,9 @@ patients are harder, and vary more in shape.
   sick, and more than 3 mg/cm³ off.
 - A *false candidate* is a vertebra from T4 to L5 without any fracture that is called one.
 - Slices of 5 mm are measured by nobody who does not allow them (`max_slice_thickness_mm`). Heights with a standard
-  error above a tenth of their length are not stated, unless they make a candidate: nearly all of those in 5 mm slices.
-  A fracture there is then not judged; the tables count it as not found.
+  error above a twelfth of their length are not stated, unless they make a candidate: nearly all of those in 5 mm
+  slices. A fracture there is then not judged; the tables count it as not found. A candidate is one however large the
+  errors of its heights are, which then are stated too.
 
 """
 
@@ -212,9 +172,27 @@ def page(done: Sequence[Outcome], shared: Sequence[Outcome], commit: str, note: 
             f"Fewer patients than the {ENOUGH} that are wanted: parts of a hundred are known to a few only.\n\n"
         )
     parts += ["## Heights by slice thickness\n\n", _by_thickness(done), "\n\n"]
+    parts += [_candidates([row for one in done for row in one.rows])]
     if shared:
         parts += ["## Simulated scans of `../shared/data`\n\n", table(shared), "\n\n"]
     return "".join([*parts, "## What failed\n\n", _failures([*done, *shared]), "\n"])
+
+
+def _candidates(rows: Sequence[Row]) -> str:
+    """Sections on what is called a candidate, in thin and in thick slices."""
+    groups = (
+        ("slices to 3 mm", [row for row in rows if row.slice_mm <= THIN_MM]),
+        ("slices of 5 mm", [row for row in rows if row.slice_mm > THIN_MM]),
+    )
+    parts = [
+        "## Candidates by the probability asked for\n\n`fractures.candidate_from` is that probability. Vertebrae whose "
+        "heights are not stated count as not found at any.\n\n"
+    ]
+    for name, group in groups:
+        if group:
+            parts.append(f"In {name}:\n\n{trade_off(group)}\n\nand how far probabilities are kept:\n\n")
+            parts.append(f"{reliability(group)}\n\n")
+    return "".join(parts)
 
 
 def _by_thickness(done: Sequence[Outcome]) -> str:

@@ -10,7 +10,8 @@ import pytest
 from node.domain.settings import FractureLimits
 from node.domain.spine import Contour, Deformity, Frame, Heights, SideHeights, Vertebra
 from node.domain.volume import Mask
-from node.imaging.morphometry import CONCAVITY_NORM, NORMS, deformities, stated
+from node.imaging.healthy_heights import CONCAVITY_NORM, NORMS
+from node.imaging.morphometry import deformities, stated
 
 COLUMN = ("T10", "T11", "T12", "L1", "L2", "L3", "L4", "L5")
 NOWHERE = ((0.0, 0.0, 0.0),) * 6
