@@ -58,11 +58,21 @@ class Spool:
         return used / max(1, used + disk.f_bavail)
 
     def holds(self, series_key: str, digest: str, size_bytes: int) -> bool:
-        """Whether a dataset of so many bytes lies here, behind its file meta information."""
+        """Whether a dataset of so many bytes lies here whole, behind its file meta information; then it is synced.
+
+        It may have been given its name by another receiver, or before a power cut, and never been synced.
+        """
+        path = self.path(series_key, digest)
         try:
-            return self.path(series_key, digest).stat().st_size > size_bytes
+            with path.open("rb") as file:
+                file.seek(-size_bytes, os.SEEK_END)
+                if hashlib.file_digest(file, "sha256").hexdigest() != digest:
+                    return False
+                os.fsync(file.fileno())
+            _sync_folder(path.parent)
         except OSError:
             return False
+        return True
 
     def path(self, series_key: str, digest: str) -> Path:
         """Return where an object lies."""

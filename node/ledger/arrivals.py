@@ -15,7 +15,9 @@ _ARRIVING = "arriving"
 _LATE = "late-instance"
 
 _KNOWN = Prepared(
-    sa.select(schema.instances.c.digest).where(schema.instances.c.sop_instance_uid == sa.bindparam("uid"))
+    sa.select(schema.instances.c.digest, schema.instances.c.path).where(
+        schema.instances.c.sop_instance_uid == sa.bindparam("uid")
+    )
 )
 _TOUCH_STUDY = Prepared(
     schema.studies.update()
@@ -43,15 +45,15 @@ _INSERT = Prepared(
 
 
 def known(connection: sa.Connection, sop_instance_uid: str, digest: str) -> bool:
-    """Whether these bytes have been recorded under this UID."""
-    return digest in _digests(connection, sop_instance_uid)
+    """Whether these bytes have been recorded under this UID, and not been removed since."""
+    return bool(_paths(connection, sop_instance_uid).get(digest))
 
 
 def record(connection: sa.Connection, at: float, arrival: Arrival) -> Recorded:
     """Record one object: idempotent on SOP Instance UID and digest. Other bytes under a known UID become a variant."""
     header = arrival.header
     _one_at_a_time(connection, header.study_instance_uid, header.sop_instance_uid)
-    digests = _digests(connection, header.sop_instance_uid)
+    digests = _paths(connection, header.sop_instance_uid)
     if arrival.digest in digests:
         _lies_here(connection, arrival)
         return Recorded.DUPLICATE
@@ -66,8 +68,9 @@ def record(connection: sa.Connection, at: float, arrival: Arrival) -> Recorded:
     return Recorded.NEW
 
 
-def _digests(connection: sa.Connection, sop_instance_uid: str) -> set[str]:
-    return {digest for (digest,) in _KNOWN.run(connection, {"uid": sop_instance_uid}).fetchall()}
+def _paths(connection: sa.Connection, sop_instance_uid: str) -> dict[str, str]:
+    """Where each variant of an object lies, by its digest; empty text where it was removed when it had had its time."""
+    return dict(_KNOWN.run(connection, {"uid": sop_instance_uid}).fetchall())
 
 
 def _lies_here(connection: sa.Connection, arrival: Arrival) -> None:

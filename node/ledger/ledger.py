@@ -91,7 +91,7 @@ class Ledger:
             return [arrivals.record(connection, self.now(), arrival) for arrival in batch]
 
     def knows(self, sop_instance_uid: str, digest: str) -> bool:
-        """Whether these bytes have been recorded under this UID."""
+        """Whether these bytes have been recorded under this UID, and not been removed since."""
         with self._database.read() as connection:
             return arrivals.known(connection, sop_instance_uid, digest)
 

@@ -73,6 +73,25 @@ def test_a_file_that_is_there_is_replaced_by_synced_bytes_alone(spool: Spool, mo
     assert seen[0] == (".part", first)
 
 
+def test_what_lies_here_whole_is_synced_before_it_counts(spool: Spool, monkeypatch: pytest.MonkeyPatch) -> None:
+    incoming, synced = spool.begin(b"meta"), list[int]()
+    incoming.add(memoryview(b"data"))
+    incoming.claim(KEY)
+    monkeypatch.setattr(spool_module.os, "fsync", lambda descriptor: synced.append(os.fstat(descriptor).st_ino))
+    assert spool.holds(KEY, sha(b"data"), 4)
+    path = spool.path(KEY, sha(b"data"))
+    assert synced == [path.stat().st_ino, path.parent.stat().st_ino]
+    incoming.drop()
+
+
+@pytest.mark.parametrize("content", [b"metada", b"meta\0\0\0\0", b"da"])
+def test_what_is_torn_does_not_count(content: bytes, spool: Spool) -> None:
+    path = spool.path(KEY, sha(b"data"))
+    path.parent.mkdir(parents=True)
+    path.write_bytes(content)
+    assert not spool.holds(KEY, sha(b"data"), 4)
+
+
 def test_a_file_system_without_links_will_do(spool: Spool, monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(*_: object, **__: object) -> None:
         raise PermissionError(errno.EPERM, "no links here")

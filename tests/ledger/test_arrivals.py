@@ -130,3 +130,13 @@ def test_a_decision_about_a_study_that_grew_meanwhile_is_void(ledger: Ledger) ->
     assert not ledger.settle(study, VERSION, choose(study))
     assert ledger.status()[0].state is State.RECEIVING
     assert plan(ledger)
+
+
+def test_what_was_removed_is_not_known_until_it_has_come_again(ledger: Ledger) -> None:
+    one = arrival(1)
+    ledger.record_arrival(one)
+    with ledger._database.write() as connection:
+        connection.exec_driver_sql("UPDATE instances SET path = ''")
+    assert not ledger.knows(one.header.sop_instance_uid, one.digest)
+    assert ledger.record_arrival(one) is Recorded.DUPLICATE
+    assert ledger.knows(one.header.sop_instance_uid, one.digest)
