@@ -17,8 +17,9 @@ from node.imaging.spine.alignment import to_midline, waist_outline
 from node.imaging.spine.bodyframe import Pose
 from node.imaging.spine.bodyshape import BodyShape, read_heights
 from node.imaging.spine.endplate_planes import Plane, endplate_planes
-from node.imaging.spine.endplates import HeightMap, find_endplates
+from node.imaging.spine.endplates import HeightMap, find_endplates, nearest_plane
 from node.imaging.spine.implants import without_implants
+from node.imaging.spine.thick import fitted
 from node.imaging.spine.vessels import without_vessels
 from node.imaging.spine.walls import THETA, ZETA, Wall, find_walls, flared
 
@@ -35,9 +36,8 @@ one that is cut shows nowhere (0.2 at most)."""
 CANAL_MM = 8.0
 """From the posterior wall to the middle of the canal."""
 
-THICK_MM, ASTRAY = 3.0, 0.25
-"""In slices this thick the bright lines of thin discs look like endplates: an outline that lies farther from where the
-vertebra was found than this part of its height is not believed."""
+THICK_FROM_MM = 2.4
+"""From this distance of slices on, endplates are fitted to what the slices hold: between them there are no edges."""
 
 
 def delineate(volume: Volume, spine_map: SpineMap) -> tuple[Vertebra, ...]:
@@ -76,9 +76,28 @@ def _shapes(volume: Volume, seeds: list[Pose]) -> list[BodyShape]:
         for pose, (before, (top, bottom)) in zip(poses, levelled, strict=True)
     ]
     expected = [flared(radii) for _, radii in outlined]
-    ends = find_endplates(volume, poses, ends, _inside_rims(ends, [Wall(radii) for radii in expected]))
+    if volume.spacing_mm[0] >= THICK_FROM_MM:
+        poses, ends, expected = _in_thick_slices(volume, poses, ends, expected)
+    else:
+        ends = find_endplates(volume, poses, ends, _inside_rims(ends, [Wall(radii) for radii in expected]))
     walls = find_walls(volume, poses, ends, expected)
     return [BodyShape(p, top, bottom, wall) for p, (top, bottom), wall in zip(poses, ends, walls, strict=True)]
+
+
+def _in_thick_slices(
+    volume: Volume, poses: list[Pose], ends: list[tuple[HeightMap, HeightMap]], expected: list[Floats]
+) -> tuple[list[Pose], list[tuple[HeightMap, HeightMap]], list[Floats]]:
+    """Poses, endplates and expected walls where slices are too thick for edges between them."""
+    shapes = [BodyShape(p, *pair, Wall(radii)) for p, pair, radii in zip(poses, ends, expected, strict=True)]
+    found = fitted(volume, shapes)
+    outlined = []
+    for number, pose in enumerate(poses):
+        planes = [nearest_plane(end) for end in found.seen_from(pose, number)]
+        turned, _ = _levelled(pose, (planes[0], planes[1]))
+        outlined.append(waist_outline(volume, to_midline(volume, turned)))
+    poses = [pose for pose, _ in outlined]
+    ends = [found.seen_from(pose, number) for number, pose in enumerate(poses)]
+    return poses, ends, [flared(radii) for _, radii in outlined]
 
 
 def _with_expected_heights(found: list[Pose], seeds: list[Pose]) -> list[Pose]:
@@ -98,9 +117,7 @@ def _with_expected_heights(found: list[Pose], seeds: list[Pose]) -> list[Pose]:
 
 def _levelled(pose: Pose, planes: tuple[Plane, Plane]) -> tuple[Pose, tuple[Plane, Plane]]:
     """Turn the pose's superior axis to the mean endplate normal and centre it between the endplates."""
-    normals = np.array([[-plane.slope_x, -plane.slope_y, 1.0] for plane in planes])
-    normals /= np.linalg.norm(normals, axis=1, keepdims=True)
-    normal = normals.sum(axis=0)
+    normal = planes[0].normal + planes[1].normal
     normal /= np.linalg.norm(normal)
     turned = pose.moved(np.array([0.0, 0.0, 0.5 * (planes[0].height + planes[1].height)]))
     axis = np.cross([0.0, 0.0, 1.0], normal)
@@ -124,7 +141,7 @@ def _inside_rims(ends: list[tuple[HeightMap, HeightMap]], walls: list[Wall]) -> 
 
 def _vertebra(volume: Volume, seed: VertebraSeed, shape: BodyShape) -> Vertebra:
     body = _voxels(volume, shape)
-    believed = _shown(shape) if seed.at_end else seed.complete and not _astray(volume, seed, shape)
+    believed = _shown(shape) if seed.at_end else seed.complete
     complete = believed and body.voxels.size > 0 and _wholly_scanned(volume, shape)
     heights, contour = read_heights(shape, volume.spacing_mm[0]) if complete else (None, None)
     return Vertebra(seed.level, seed.confidence, complete, _centred(shape).frame(), body, heights, None, contour)
@@ -140,13 +157,6 @@ def _centred(shape: BodyShape) -> Pose:
         return shape.pose
     middle = 0.5 * (shape.superior.z + shape.inferior.z)
     return shape.pose.moved(np.array([float((thickness * place).sum()) / total for place in (x, y, middle)]))
-
-
-def _astray(volume: Volume, seed: VertebraSeed, shape: BodyShape) -> bool:
-    """Whether the outline has slipped along the column, to a neighbour's endplates."""
-    moved = _centred(shape).frame().centre_lps_mm - seed.frame.centre_lps_mm
-    along = abs(float(moved @ seed.frame.superior))
-    return volume.spacing_mm[0] >= THICK_MM and along > ASTRAY * seed.height_mm
 
 
 def _shown(shape: BodyShape) -> bool:

@@ -17,8 +17,7 @@ Floats = NDArray[np.float64]
 READING_ERROR_MM, UNCLEAR_ERROR_MM = 0.4, 4.0
 """Standard error of a height between clear endplates in thin slices, and of the place of an endplate not seen."""
 SLICE_ERROR_PER_MM = 0.1
-"""Times the square of the slice spacing; with the former 0.4 mm at 1 mm, 0.6 at 2, 0.7 at 2.5, 1.0 at 3 and 2.5 at 5 mm
-(measured: 0.3, 0.5, 0.6, 1.1 and 2.6 mm)."""
+"""Times the square of the slice spacing; with the former 0.4 mm at 1 mm and 0.6 at 2 (measured: 0.3 and 0.5 mm)."""
 UNSEEN_ERROR_MM = 5.5
 """Above this median standard error endplates count as not seen, and there are no heights: both of them hidden."""
 PLACES, SEEN_AT = (0.06, 0.56, 0.96), (0.16, 0.56, 0.83)
@@ -94,13 +93,11 @@ def _read_plane(shape: BodyShape, x: float, slice_mm: float) -> _Plane:
     found: list[Floats] = []
     lengths, errors = [], []
     for part, seen_at in zip(PLACES, SEEN_AT, strict=True):
-        ends, variance = [], READING_ERROR_MM**2 + (SLICE_ERROR_PER_MM * slice_mm**2) ** 2
+        ends, variance = [], 0.0
         for surface, (front, back) in ((shape.superior, upper), (shape.inferior, lower)):
             y = front + part * (back - front)
             ends.append(np.array([x, y, _height_at(surface, x, y, INWARD[part] * (back - front))]))
-            near_x, near_y = _patch(x, front + seen_at * (back - front))
-            clarity = float(np.mean(surface.clarity_at(near_x, near_y)))
-            variance += (UNCLEAR_ERROR_MM * (1.0 - clarity) ** 2) ** 2
+            variance += _variance_mm2(surface, x, front + seen_at * (back - front), slice_mm)
         lengths.append(float(np.linalg.norm(ends[0] - ends[1])))
         errors.append(float(np.sqrt(variance)))
         found += ends
@@ -108,6 +105,16 @@ def _read_plane(shape: BodyShape, x: float, slice_mm: float) -> _Plane:
     return _Plane(
         x, float(front), float(back), found, (lengths[0], lengths[1], lengths[2]), (errors[0], errors[1], errors[2])
     )
+
+
+def _variance_mm2(surface: HeightMap, x: float, y: float, slice_mm: float) -> float:
+    """Of the height of an endplate at a place."""
+    near = _patch(x, y)
+    if surface.error_mm is not None:
+        return float(np.mean(surface.error_at(*near))) ** 2
+    clarity = float(np.mean(surface.clarity_at(*near)))
+    sliced = READING_ERROR_MM**2 + (SLICE_ERROR_PER_MM * slice_mm**2) ** 2
+    return 0.5 * sliced + (UNCLEAR_ERROR_MM * (1.0 - clarity) ** 2) ** 2
 
 
 def _patch(x: float, y: float) -> tuple[Floats, Floats]:

@@ -50,6 +50,12 @@ class Plane:
         """Height at (x, y)."""
         return self.height + self.slope_x * x + self.slope_y * y
 
+    @property
+    def normal(self) -> Floats:
+        """(3,): of length 1, toward the head."""
+        upright = np.array([-self.slope_x, -self.slope_y, 1.0])
+        return np.asarray(upright / np.linalg.norm(upright))
+
     def seen_from(self, old: Pose, new: Pose) -> Plane:
         """The same plane in the coordinates of another pose."""
         corners = np.array([[0.0, 0.0, self.height], [9.0, 0.0, 0.0], [0.0, 9.0, 0.0]])

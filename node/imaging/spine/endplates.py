@@ -24,6 +24,8 @@ OFFSETS_MM = np.arange(-10.0, 10.1, STEP_MM)
 COLUMNS, ROWS = 33, 27
 MARGIN = 1.2
 """The maps reach this much beyond the body's half width and half depth."""
+RIM = 0.8
+"""Of the half width and half depth of a map."""
 EDGE_SIGMA_MM = 0.8
 MAX_DISC_MM = 20.0
 """Two endplates farther apart do not face each other: a vertebra between them was not found."""
@@ -41,6 +43,8 @@ class HeightMap:
     """(len(x), len(y))."""
     clarity: Floats | None = None
     """(len(x), len(y)), 0 to 1: how clearly the surface shows at each place; ``None`` where nobody has looked."""
+    error_mm: Floats | None = None
+    """(len(x), len(y)): standard error of z, where it is known itself."""
 
     @classmethod
     def of_plane(cls, plane: Plane, pose: Pose) -> HeightMap:
@@ -56,6 +60,10 @@ class HeightMap:
         """Clarity at (x, y), linear between the grid's points."""
         return self._read(np.zeros_like(self.z) if self.clarity is None else self.clarity, x, y)
 
+    def error_at(self, x: Floats, y: Floats) -> Floats:
+        """Standard error at (x, y) in mm, linear between the grid's points; NaN where it is not known."""
+        return self._read(np.full_like(self.z, np.nan) if self.error_mm is None else self.error_mm, x, y)
+
     def _read(self, values: Floats, x: Floats, y: Floats) -> Floats:
         u = (x - self.x[0]) / (self.x[1] - self.x[0])
         v = (y - self.y[0]) / (self.y[1] - self.y[0])
@@ -69,6 +77,15 @@ def map_axes(pose: Pose) -> tuple[Floats, Floats]:
         np.linspace(-0.5, 0.5, COLUMNS) * MARGIN * pose.width,
         np.linspace(-0.5, 0.5, ROWS) * MARGIN * pose.depth,
     )
+
+
+def nearest_plane(end: HeightMap) -> Plane:
+    """The plane through an endplate within its rim, by least squares."""
+    x, y = np.meshgrid(end.x, end.y, indexing="ij")
+    within = np.hypot(x / end.x[-1], y / end.y[-1]) < RIM
+    terms = np.stack([np.ones_like(x), x, y], axis=-1)[within]
+    height, slope_x, slope_y = np.linalg.lstsq(terms, end.z[within], rcond=None)[0]
+    return Plane(float(height), float(slope_x), float(slope_y))
 
 
 def find_endplates(
