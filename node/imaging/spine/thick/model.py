@@ -9,7 +9,7 @@ sensitivity at it. Only attenuations and surfaces are unknown.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -37,6 +37,9 @@ GAS_HU = 10.0
 """Darker voxels hold gas of a disc; those above and below them in the same column may hold some."""
 GAS_BELOW_HU = 1080.0
 """A slice filled with gas is so much darker than one filled with disc."""
+LESION, WELL_WITHIN_MM, FEWEST_INSIDE, FEWEST_BODIES = 2.5, 4.0, 30, 3
+"""Spongiosa so many times less even than the median body's holds a lesion: voxels so far from the outlined endplates,
+so many at least, in so many bodies at least."""
 CEMENT_HU = 700.0
 """Brighter voxels hold cement or metal; those above and below them in the same column may hold some."""
 
@@ -129,6 +132,8 @@ class Window:
     """(columns, slices): where there may be gas in the disc."""
     cement: NDArray[np.bool_]
     """(columns, slices): where there may be cement: nothing that is too bright there says anything."""
+    spread: Floats
+    """(columns, slices): how much farther than elsewhere attenuation may lie from the model: inside a lesion, far."""
 
     def ends(self) -> tuple[tuple[int, int], ...]:
         """(body, end) of the four endplates."""
@@ -147,12 +152,14 @@ class Model:
     """By disc; those without any slice are left out."""
     column_mm: float
     """Distance of columns."""
+    lesions: NDArray[np.bool_]
+    """(bodies,): whose spongiosa is far less even, or another, than the rest's."""
 
     def residuals(self, x: Floats, disc: int) -> Floats:
         """(columns · slices,): measured less expected, HU; gas may make up for what is missing."""
         window = self.windows[disc]
         expected, share, _ = self._expected(x, window)
-        return explained(window.hu - expected, share, window).ravel()
+        return np.asarray((explained(window.hu - expected, share, window) / window.spread).ravel())
 
     def linearised(self, x: Floats, disc: int) -> tuple[Floats, Indices, Floats]:
         """Residuals, the unknowns that matter, and the slopes (columns · slices, unknowns) of what is expected."""
@@ -168,7 +175,8 @@ class Model:
             room = sign * GAS_BELOW_HU * self.profile.density(y)[full]
             first = unknowns.index(self.layout.height(body, end))
             slopes[full[0], full[1], first : first + TERMS] -= room[:, None] * basis[full[0]]
-        return left.ravel(), np.array(unknowns), slopes.reshape(-1, slopes.shape[-1])
+        slopes /= window.spread[..., None]
+        return (left / window.spread).ravel(), np.array(unknowns), slopes.reshape(-1, slopes.shape[-1])
 
     def attenuations(self, tries: Floats, disc: int) -> tuple[Floats, Floats, Indices]:
         """Slopes (tries, columns, slices, unknowns) by attenuations alone, what part of each slice the disc fills
@@ -246,8 +254,8 @@ def build(axes: SliceAxes, shapes: Sequence[BodyShape]) -> tuple[Model, Floats]:
         patches.append((pair[0], pair[1]))
     column_mm = COLUMN_MM * float(np.sqrt(max(OF_SLICES_MM / axes.spacing_mm[0], 1.0)))
     found = {disc: _window(axes, shapes, layout, patches, x, disc, column_mm) for disc in range(1, len(shapes))}
-    windows = {disc: window for disc, window in found.items() if window.hu.size}
-    return Model(axes, SliceProfile(axes.spacing_mm[0]), layout, tuple(patches), windows, column_mm), x
+    windows, lesions = _with_lesions(layout, {disc: window for disc, window in found.items() if window.hu.size}, x)
+    return Model(axes, SliceProfile(axes.spacing_mm[0]), layout, tuple(patches), windows, column_mm, lesions), x
 
 
 def _start(axes: SliceAxes, shape: BodyShape, surface: HeightMap) -> tuple[Patch, Floats]:
@@ -293,6 +301,47 @@ def _window(
     basis = [terms(*patches[body][end].uv(pq)) for body in (above, below) for end in (0, 1)]
     hu = np.asarray(np.clip(sampled, DARKEST_HU, DENSEST_HU), dtype=np.float64)
     gas, cement = (binary_dilation(found, np.ones((1, 3))) for found in (hu < GAS_HU, hu > CEMENT_HU))
-    return Window(
-        above, np.asarray(numbers * k, dtype=np.float64), hu, (basis[0], basis[1], basis[2], basis[3]), gas, cement
+    t = np.asarray(numbers * k, dtype=np.float64)
+    return Window(above, t, hu, (basis[0], basis[1], basis[2], basis[3]), gas, cement, np.ones_like(hu))
+
+
+def _with_lesions(layout: Layout, windows: dict[int, Window], x: Floats) -> tuple[dict[int, Window], NDArray[np.bool_]]:
+    """The windows with a larger spread inside bodies that hold a lesion, and which those are.
+
+    Without it the border of a lesion is a better endplate than the endplate.
+    """
+    inside = {(disc, part): _inside(layout, window, x, part) for disc, window in windows.items() for part in (0, 1)}
+    values = [
+        np.concatenate(
+            [windows[disc].hu[inside[disc, part]] for disc, part in ((body, 1), (body + 1, 0)) if disc in windows]
+            or [np.zeros(0)]
+        )
+        for body in range(layout.bodies)
+    ]
+    known = [one for one in values if len(one) >= FEWEST_INSIDE]
+    if len(known) < FEWEST_BODIES:
+        return windows, np.zeros(layout.bodies, dtype=bool)
+    middle = float(np.median([np.median(one) for one in known]))
+    uneven = np.array([_unevenness(one, middle) if len(one) >= FEWEST_INSIDE else np.nan for one in values])
+    times = np.nan_to_num(uneven / np.nanmedian(uneven), nan=1.0)
+    times = np.where(times > LESION, np.minimum(times, 8.0), 1.0)
+    out = {}
+    for disc, window in windows.items():
+        spread = window.spread.copy()
+        for part in (0, 1):
+            spread[inside[disc, part]] = times[window.above + part]
+        out[disc] = replace(window, spread=spread)
+    return out, times > 1.0
+
+
+def _inside(layout: Layout, window: Window, x: Floats, part: int) -> NDArray[np.bool_]:
+    """(columns, slices): voxels well within the body above (0) or below (1) a disc, as it was outlined."""
+    top, bottom = (
+        (window.terms[2 * part + end] @ x[layout.surface(window.above + part, end)])[:, None] for end in (0, 1)
     )
+    return np.asarray((window.t < top - WELL_WITHIN_MM) & (window.t > bottom + WELL_WITHIN_MM))
+
+
+def _unevenness(hu: Floats, usual_hu: float) -> float:
+    low, middle, high = np.percentile(hu, (25.0, 50.0, 75.0))
+    return float(max((high - low) / 1.35, abs(middle - usual_hu)))

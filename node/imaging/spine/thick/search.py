@@ -85,7 +85,10 @@ def _as_wide_as_slices(model: Model, usual: Habits, x: Floats) -> tuple[Model, F
 
 
 def _spongiosa(model: Model, x: Floats) -> Floats:
-    """(bodies,): median attenuation of the slices nearest to each body's middle, or of all bodies outside the scan."""
+    """(bodies,): median attenuation of the slices nearest to each body's middle.
+
+    Of a body with a lesion or outside the scan that of the others.
+    """
     layout = model.layout
     found = np.full(layout.bodies, np.nan)
     for body in range(layout.bodies):
@@ -94,6 +97,7 @@ def _spongiosa(model: Model, x: Floats) -> Floats:
         values = [np.median(one.hu[:, int(np.argmin(np.abs(one.t - middle)))]) for one in near]
         if values:
             found[body] = np.mean(values)
+    found[model.lesions] = np.nan
     known = found[np.isfinite(found)]
     return np.where(np.isfinite(found), found, np.median(known) if len(known) else SPONGIOSA_HU)
 

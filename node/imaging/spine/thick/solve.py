@@ -54,14 +54,17 @@ class Problem:
         rows, least = self.rules.rows[:, unknowns], self.rules.least
         others = self.rules.expected[:, None] - self.rules.rows @ tries.T + rows @ tries[:, unknowns].T
         plain = ~(window.gas | window.cement)
-        flat = slopes[:, plain]
+        flat = slopes[:, plain] / window.spread[plain][:, None]
         weight = 1.0 / (self.scale_hu**2 * self.alike)
         left = weight * flat.transpose(0, 2, 1) @ flat + rows[~least].T @ rows[~least]
-        right = weight * (flat.transpose(0, 2, 1) @ window.hu[plain]) + (rows[~least].T @ others[~least]).T
+        right = (
+            weight * (flat.transpose(0, 2, 1) @ (window.hu / window.spread)[plain])
+            + (rows[~least].T @ others[~least]).T
+        )
         found = tries.copy()
         found[:, unknowns] = np.linalg.solve(left, right[..., None])[..., 0]
         missed = window.hu - (slopes @ found[:, unknowns][:, None, :, None])[..., 0]
-        residuals = explained(missed, share, window).reshape(len(tries), -1)
+        residuals = (explained(missed, share, window) / window.spread).reshape(len(tries), -1)
         return found, self._robust(residuals) + self.rules.cost(found.T)
 
     def normal(self, x: Floats, discs: Iterable[int], free: Indices) -> tuple[Floats, Floats]:

@@ -90,3 +90,17 @@ def test_attenuations_times_their_slopes_are_what_is_expected(built: tuple[Model
     slopes, _, unknowns = model.attenuations(x[None], 2)
     expected = model.windows[2].hu.ravel() - model.residuals(x, 2)
     assert (slopes[0] @ x[unknowns]).ravel() == pytest.approx(expected)
+
+
+def test_inside_a_lesion_attenuation_counts_less() -> None:
+    volume = slabs.thick(3).volume
+    hu = volume.hu.copy()
+    middle = np.round(volume.index_kji([0.0, 0.0, -(made_up.HEIGHT + made_up.DISC)])).astype(int)
+    hu[middle[0] - 2 : middle[0] + 3, middle[1] - 8 : middle[1] + 9, middle[2] - 12 : middle[2] + 13] = 20
+    model, _ = build(SliceAxes.of(type(volume)(hu, volume.affine_lps_mm, "2.25.1", volume.sources)), shapes())
+    assert model.lesions.tolist() == [False, True, False, False]
+    assert model.windows[1].spread.max() > 2.5
+
+
+def test_in_even_spongiosa_all_attenuations_count_alike(built: tuple[Model, NDArray[np.float64]]) -> None:
+    assert all((window.spread == 1.0).all() for window in built[0].windows.values())
