@@ -31,9 +31,9 @@ patients are harder, and vary more in shape.
   sick, and more than 3 mg/cm³ off.
 - A *false candidate* is a vertebra from T4 to L5 without any fracture that is called one.
 - Slices of 5 mm are measured by nobody who does not allow them (`max_slice_thickness_mm`). Heights with a standard
-  error above a twelfth of their length are not stated, unless they make a candidate: nearly all of those in 5 mm
-  slices. A fracture there is then not judged; the tables count it as not found. A candidate is one however large the
-  errors of its heights are, which then are stated too.
+  error above a twelfth of their length are not stated, unless they make a candidate. A fracture there is then not
+  judged; the tables count it as not found. A candidate is one however large the errors of its heights are, which then
+  are stated too.
 
 """
 
