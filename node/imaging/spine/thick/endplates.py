@@ -25,7 +25,7 @@ LEAST_ERROR_MM, TIMES = 0.4, 1.5
 HALF_CLEAR_MM = 1.5
 """An endplate of this standard error counts as half clear."""
 FARTHER_MM, CONVINCING, UNSEEN_MM = 12.0, 30.0, 5.0
-"""An endplate that explains the slices no better (-2 log of the probability) than one so much farther out is not seen,
+"""An endplate that explains the slices no better (-2 log of the probability) than one so much farther out is not shown,
 and its error is larger by so much."""
 DISC_PART = 0.25
 """Thickness of a disc as a part of a body's height, where no next body was found."""
@@ -37,12 +37,14 @@ class Fitted:
 
     model: Model
     unknowns: Floats
+    """(size,)."""
     covariance: Floats
-    seen: NDArray[np.bool_]
+    """(size, size)."""
+    shown: NDArray[np.bool_]
     """(bodies, 2): whether the slices tell of an endplate at all; nothing does where the scan cuts a body."""
 
     def seen_from(self, pose: Pose, number: int) -> tuple[HeightMap, HeightMap]:
-        """The endplates of the body ``number`` in a pose's own coordinates, with their clarity and errors."""
+        """Superior and inferior endplate of body ``number`` (of the outlines, from 0) in a pose's own coordinates."""
         superior, inferior = (self._map(pose, number + 1, end) for end in (0, 1))
         return superior, inferior
 
@@ -53,25 +55,25 @@ class Fitted:
         grid = np.stack([*np.meshgrid(x, y, indexing="ij"), np.zeros((len(x), len(y)))], axis=-1)
         steepness = float(pose.axes[2] @ axes.across)
         for _ in range(6):
-            place = axes.pqt(pose.to_lps(grid))
+            place = axes.pqt_mm(pose.to_lps(grid))
             basis = terms(*patch.uv(place[..., :2]))
             grid[..., 2] += (basis @ self.unknowns[which] - place[..., 2]) / steepness
         variance = np.einsum("xyi,ij,xyj->xy", basis, self.covariance[which, which], basis) / steepness**2
-        unseen = 0.0 if self.seen[body, end] else UNSEEN_MM
+        unseen = 0.0 if self.shown[body, end] else UNSEEN_MM
         error = np.hypot(LEAST_ERROR_MM, TIMES * np.sqrt(variance) + unseen)
         return HeightMap(x, y, grid[..., 2], 1.0 / (1.0 + (error / HALF_CLEAR_MM) ** 2), error)
 
 
 def fitted(volume: Volume, shapes: Sequence[BodyShape]) -> Fitted:
-    """Fit the endplates of a column, head to foot, of which ``shapes`` are rough outlines."""
+    """Fit the endplates of a column, head to foot, of which ``shapes`` are rough outlines; one at least."""
     model, start = build(SliceAxes.of(volume), _with_ends(shapes))
     unknowns, problem = search(model, start)
     model, bodies = problem.model, range(model.layout.bodies)
-    seen = np.array([[_seen(problem, unknowns, body, end) for end in (0, 1)] for body in bodies])
-    return Fitted(model, unknowns, _covariance(problem, unknowns), seen)
+    shown = np.array([[_shown(problem, unknowns, body, end) for end in (0, 1)] for body in bodies])
+    return Fitted(model, unknowns, _covariance(problem, unknowns), shown)
 
 
-def _seen(problem: Problem, x: Floats, body: int, end: int) -> bool:
+def _shown(problem: Problem, x: Floats, body: int, end: int) -> bool:
     """Whether an endplate explains the slices better than spongiosa in its place would."""
     layout, disc = problem.model.layout, body + end
     if disc not in problem.model.windows:

@@ -3,7 +3,8 @@
 Along a line across the slices lie spongiosa, a shell, a disc, a shell, spongiosa, and so on. Each endplate is a
 polynomial surface over the plane of the slices. A slice shows the mean of all that by its sensitivity, so that its
 value is a sum over surfaces: the step of attenuation times the part of the slice above, and the shell's mass times the
-sensitivity at it. Only attenuations and surfaces are unknown.
+sensitivity at it. Only attenuations and surfaces are unknown. (Thin shells blurred by the scanner: Treece et al., Med.
+Image Anal. 14:276, 2010; here for a whole column and by slices.)
 """
 
 from __future__ import annotations
@@ -40,6 +41,8 @@ GAS_BELOW_HU = 1080.0
 LESION, WELL_WITHIN_MM, FEWEST_INSIDE, FEWEST_BODIES = 2.5, 4.0, 30, 3
 """Spongiosa so many times less even than the median body's holds a lesion: voxels so far from the outlined endplates,
 so many at least, in so many bodies at least."""
+MOST_UNEVEN = 8.0
+"""A lesion's voxels count no less than by this factor."""
 CEMENT_HU = 700.0
 """Brighter voxels hold cement or metal; those above and below them in the same column may hold some."""
 
@@ -103,7 +106,7 @@ class Layout:
 class Patch:
     """Where an endplate lies in the plane of the slices: (u, v) reach 1 at its sides, front and back."""
 
-    centre: Floats
+    centre_mm: Floats
     """(2,): p, q."""
     left: Floats
     """(2,): unit vectors."""
@@ -111,9 +114,9 @@ class Patch:
     half_width_mm: float
     half_depth_mm: float
 
-    def uv(self, pq: Floats) -> tuple[Floats, Floats]:
+    def uv(self, pq_mm: Floats) -> tuple[Floats, Floats]:
         """(..., 2) in mm → u, v."""
-        away = pq - self.centre
+        away = pq_mm - self.centre_mm
         return (away @ self.left) / self.half_width_mm, (away @ self.back) / self.half_depth_mm
 
 
@@ -122,10 +125,10 @@ class Window:
     """Columns through one disc, from the middle of the body above to that of the body below."""
 
     above: int
-    t: Floats
-    """(slices,)."""
+    t_mm: Floats
+    """(slices,): heights of their middles."""
     hu: Floats
-    """(columns, slices)."""
+    """(columns, slices), between ``DARKEST_HU`` and ``DENSEST_HU``."""
     terms: tuple[Floats, Floats, Floats, Floats]
     """(columns, TERMS) of the four endplates of both bodies, from head to foot."""
     gas: NDArray[np.bool_]
@@ -156,13 +159,16 @@ class Model:
     """(bodies,): whose spongiosa is far less even, or another, than the rest's."""
 
     def residuals(self, x: Floats, disc: int) -> Floats:
-        """(columns · slices,): measured less expected, HU; gas may make up for what is missing."""
+        """(columns · slices,): measured less expected, HU over the place's spread, for unknowns ``x`` (size,).
+
+        Gas makes up for what is missing, and cement for what is too much (``explained``).
+        """
         window = self.windows[disc]
         expected, share, _ = self._expected(x, window)
         return np.asarray((explained(window.hu - expected, share, window) / window.spread).ravel())
 
     def linearised(self, x: Floats, disc: int) -> tuple[Floats, Indices, Floats]:
-        """Residuals, the unknowns that matter, and the slopes (columns · slices, unknowns) of what is expected."""
+        """``residuals``, the unknowns that matter, and slopes (columns · slices, unknowns) of what is expected."""
         window = self.windows[disc]
         expected, share, found = self._expected(x, window, slopes=True)
         slopes = np.stack([np.broadcast_to(one, expected.shape) for one in found.values()], axis=-1)
@@ -171,7 +177,7 @@ class Model:
         full = np.nonzero(window.gas & (left < 0.0))
         unknowns = list(found)
         for (body, end), basis, sign in zip(window.ends()[1:3], window.terms[1:3], (1.0, -1.0), strict=True):
-            y = window.t - (basis @ x[self.layout.surface(body, end)])[:, None]
+            y = window.t_mm - (basis @ x[self.layout.surface(body, end)])[:, None]
             room = sign * GAS_BELOW_HU * self.profile.density(y)[full]
             first = unknowns.index(self.layout.height(body, end))
             slopes[full[0], full[1], first : first + TERMS] -= room[:, None] * basis[full[0]]
@@ -193,7 +199,7 @@ class Model:
         parts = []
         for (body, end), basis in zip(window.ends(), window.terms, strict=True):
             over, under, shell = self._sides(window, body, end)
-            y = window.t - (tries[:, layout.surface(body, end)] @ basis.T)[..., None]
+            y = window.t_mm - (tries[:, layout.surface(body, end)] @ basis.T)[..., None]
             part = self.profile.above(y)
             parts.append(part)
             found[over] += part
@@ -217,7 +223,7 @@ class Model:
         parts = []
         for (body, end), basis in zip(window.ends(), window.terms, strict=True):
             over, under, shell = self._sides(window, body, end)
-            y = window.t - (basis @ x[layout.surface(body, end)])[:, None]
+            y = window.t_mm - (basis @ x[layout.surface(body, end)])[:, None]
             inward = y + (WITHIN_MM if end == 0 else -WITHIN_MM)
             part, sheet = profile.above(y), profile.density(inward)
             parts.append(part)
@@ -234,14 +240,20 @@ class Model:
 
 
 def explained(missed: Floats, share: Floats, window: Window) -> Floats:
-    """Residuals without what gas in the disc explains, as much as fits into its share of a slice, and cement."""
+    """Residuals without what gas in the disc explains, as much as fits into its share of a slice, and cement.
+
+    ``missed`` in HU and ``share``, both (..., columns, slices), for one window.
+    """
     room = np.where(window.gas, GAS_BELOW_HU * np.maximum(share, 0.0), 0.0)
     darker = np.minimum(missed + room, 0.0)
     return np.asarray(np.where(missed < 0.0, darker, np.where(window.cement, 0.0, missed)))
 
 
 def build(axes: SliceAxes, shapes: Sequence[BodyShape]) -> tuple[Model, Floats]:
-    """The model of a column about outlines (head to foot, at least two), and its unknowns as they tell them."""
+    """The model of a column about outlines (head to foot, at least two), and its unknowns (size,) as they tell them.
+
+    Surfaces alone; attenuations and shells are left 0.
+    """
     layout = Layout(len(shapes))
     x = np.zeros(layout.size)
     patches = []
@@ -265,9 +277,9 @@ def _start(axes: SliceAxes, shape: BodyShape, surface: HeightMap) -> tuple[Patch
     x, y = (one.ravel() for one in np.meshgrid(side * pose.width, side * pose.depth, indexing="ij"))
     inner = np.hypot(2.0 * x / pose.width, 2.0 * y / pose.depth) < 0.9
     x, y = x[inner], y[inner]
-    middle = axes.pqt(pose.to_lps(np.array([0.0, 0.0, float(surface.at(np.zeros(1), np.zeros(1))[0])])))
+    middle = axes.pqt_mm(pose.to_lps(np.array([0.0, 0.0, float(surface.at(np.zeros(1), np.zeros(1))[0])])))
     patch = Patch(middle[:2], axes.within(pose.axes[0]), axes.within(pose.axes[1]), 0.5 * pose.width, 0.5 * pose.depth)
-    place = axes.pqt(pose.to_lps(np.stack([x, y, surface.at(x, y)], axis=-1)))
+    place = axes.pqt_mm(pose.to_lps(np.stack([x, y, surface.at(x, y)], axis=-1)))
     basis = terms(*patch.uv(place[:, :2]))
     steadied = np.diag([0.0, 0.1, 0.1, 1.0, 5.0, 5.0, 5.0, 20.0, 20.0])
     return patch, np.asarray(np.linalg.solve(basis.T @ basis + steadied, basis.T @ place[:, 2]))
@@ -284,7 +296,7 @@ def _window(
 ) -> Window:
     above, below = disc - 1, disc
     facing = (patches[above][1], patches[below][0])
-    centre = 0.5 * (facing[0].centre + facing[1].centre)
+    centre = 0.5 * (facing[0].centre_mm + facing[1].centre_mm)
     reach = 1.2 * max(patch.half_width_mm for patch in facing)
     steps = np.arange(-reach, reach + 0.1, column_mm)
     pq = centre + np.stack(np.meshgrid(steps, steps, indexing="ij"), axis=-1).reshape(-1, 2)
@@ -324,7 +336,7 @@ def _with_lesions(layout: Layout, windows: dict[int, Window], x: Floats) -> tupl
     middle = float(np.median([np.median(one) for one in known]))
     uneven = np.array([_unevenness(one, middle) if len(one) >= FEWEST_INSIDE else np.nan for one in values])
     times = np.nan_to_num(uneven / np.nanmedian(uneven), nan=1.0)
-    times = np.where(times > LESION, np.minimum(times, 8.0), 1.0)
+    times = np.where(times > LESION, np.minimum(times, MOST_UNEVEN), 1.0)
     out = {}
     for disc, window in windows.items():
         spread = window.spread.copy()
@@ -339,9 +351,10 @@ def _inside(layout: Layout, window: Window, x: Floats, part: int) -> NDArray[np.
     top, bottom = (
         (window.terms[2 * part + end] @ x[layout.surface(window.above + part, end)])[:, None] for end in (0, 1)
     )
-    return np.asarray((window.t < top - WELL_WITHIN_MM) & (window.t > bottom + WELL_WITHIN_MM))
+    return np.asarray((window.t_mm < top - WELL_WITHIN_MM) & (window.t_mm > bottom + WELL_WITHIN_MM))
 
 
 def _unevenness(hu: Floats, usual_hu: float) -> float:
+    """Spread of attenuation (by its quartiles), or its distance from the usual where that is larger, HU."""
     low, middle, high = np.percentile(hu, (25.0, 50.0, 75.0))
     return float(max((high - low) / 1.35, abs(middle - usual_hu)))

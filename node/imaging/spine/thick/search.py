@@ -42,7 +42,7 @@ SWEEPS = 3
 
 
 def search(model: Model, start: Floats) -> tuple[Floats, Problem]:
-    """Return the likeliest unknowns, and the problem that they solve."""
+    """Return the likeliest unknowns (size,), and the problem that they solve; ``start``: surfaces as outlined."""
     layout = model.layout
     x = start.copy()
     spongiosa = _spongiosa(model, x)
@@ -94,7 +94,7 @@ def _spongiosa(model: Model, x: Floats) -> Floats:
     for body in range(layout.bodies):
         middle = 0.5 * (x[layout.height(body, 0)] + x[layout.height(body, 1)])
         near = [model.windows[disc] for disc in (body, body + 1) if disc in model.windows]
-        values = [np.median(one.hu[:, int(np.argmin(np.abs(one.t - middle)))]) for one in near]
+        values = [np.median(one.hu[:, int(np.argmin(np.abs(one.t_mm - middle)))]) for one in near]
         if values:
             found[body] = np.mean(values)
     found[model.lesions] = np.nan

@@ -35,9 +35,9 @@ class SliceAxes:
         steps = volume.affine_lps_mm[:3, :3]
         return cls(volume, steps[:, 2] / i, steps[:, 1] / j, steps[:, 0] / k, (k, j, i))
 
-    def pqt(self, lps: Floats) -> Floats:
+    def pqt_mm(self, lps_mm: Floats) -> Floats:
         """LPS mm (..., 3) → (p, q, t)."""
-        index = self.volume.index_kji(lps)
+        index = self.volume.index_kji(lps_mm)
         return np.asarray((index * np.array(self.spacing_mm))[..., ::-1])
 
     def within(self, direction: Floats) -> Floats:
@@ -55,22 +55,25 @@ class SliceAxes:
 
 @dataclass(frozen=True, slots=True)
 class SliceProfile:
-    """Sensitivity across one slice: a box with rounded edges."""
+    """Sensitivity across one slice: a box of the slice's thickness, convolved with a Gaussian (``BLUR_MM``).
+
+    Heights ``y`` are in mm, of any shape, and results of the same shape.
+    """
 
     width_mm: float
 
     def above(self, y: Floats) -> Floats:
-        """Part of a slice that lies above an edge, its middle ``y`` mm above that edge."""
+        """Part of a slice, 0 to 1, that lies above an edge, its middle ``y`` above that edge."""
         half = 0.5 * self.width_mm
         return np.asarray((_ramp(y + half) - _ramp(y - half)) / self.width_mm)
 
     def density(self, y: Floats) -> Floats:
-        """What a sheet of 1 HU·mm adds to a slice whose middle lies ``y`` mm from it: the slope of ``above``."""
+        """What a sheet of 1 HU·mm adds to a slice whose middle lies ``y`` above it, 1/mm: the slope of ``above``."""
         half = 0.5 * self.width_mm
         return np.asarray((ndtr((y + half) / BLUR_MM) - ndtr((y - half) / BLUR_MM)) / self.width_mm)
 
     def slope(self, y: Floats) -> Floats:
-        """Slope of ``density``."""
+        """Slope of ``density``, 1/mm²."""
         half = 0.5 * self.width_mm
         return np.asarray((_bell(y + half) - _bell(y - half)) / self.width_mm)
 

@@ -1,4 +1,10 @@
-"""Unknowns of the model by robust least squares (Levenberg and Marquardt)."""
+"""Unknowns of the model by robust least squares.
+
+Steps are Marquardt's (J SIAM 11:431, 1963), weights those of Student's law (Lange, Little and Taylor, J Am Stat Assoc
+84:881, 1989), of one kind for the slices and of another for what is usual. Each disc's slices meet a tenth of the
+unknowns of a column: its normal equations are gathered disc by disc, and a few discs can be solved alone.
+(``scipy.optimize`` knows one law for all residuals, and would hold the whole matrix of slopes in every step.)
+"""
 
 from __future__ import annotations
 
@@ -68,7 +74,7 @@ class Problem:
         return found, self._robust(residuals) + self.rules.cost(found.T)
 
     def normal(self, x: Floats, discs: Iterable[int], free: Indices) -> tuple[Floats, Floats]:
-        """Normal equations of the free unknowns."""
+        """Normal equations of the free unknowns: (free, free) and (free,), weighed as they lie now."""
         place = np.full(self.model.layout.size, -1)
         place[free] = np.arange(len(free))
         left, right = np.zeros((len(free), len(free))), np.zeros(len(free))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from numpy.typing import NDArray
@@ -10,7 +12,7 @@ from node.imaging.spine.bodyframe import Pose, outline
 from node.imaging.spine.bodyshape import BodyShape
 from node.imaging.spine.endplate_planes import Plane
 from node.imaging.spine.endplates import HeightMap
-from node.imaging.spine.thick.model import Layout, Model, build
+from node.imaging.spine.thick.model import Layout, Model, build, explained
 from node.imaging.spine.thick.slices import SliceAxes
 from node.imaging.spine.walls import THETA, Wall, flared
 from tests.imaging.spine import made_up
@@ -47,7 +49,7 @@ def test_every_disc_between_two_bodies_has_its_columns(built: tuple[Model, NDArr
 def test_columns_reach_from_the_middle_of_one_body_to_that_of_the_next(
     built: tuple[Model, NDArray[np.float64]],
 ) -> None:
-    t = built[0].windows[2].t
+    t = built[0].windows[2].t_mm
     assert t[-1] - t[0] == pytest.approx(made_up.HEIGHT + made_up.DISC, abs=7.5)
 
 
@@ -83,6 +85,35 @@ def test_slopes_are_those_of_the_residuals_beside_gas(built: tuple[Model, NDArra
     _, unknowns, slopes = model.linearised(x, 1)
     for place, unknown in enumerate(unknowns):
         assert slopes[:, place] == pytest.approx(numeric(model, x, 1, int(unknown)), abs=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("missed", "share", "gas", "cement", "left"),
+    [
+        (-900.0, 1.0, True, False, 0.0),
+        (-900.0, 0.5, True, False, -360.0),
+        (-900.0, 1.0, False, False, -900.0),
+        (500.0, 0.0, False, True, 0.0),
+        (500.0, 1.0, True, False, 500.0),
+        (-500.0, 0.0, False, True, -500.0),
+    ],
+)
+def test_gas_explains_what_is_too_dark_in_a_disc_and_cement_what_is_too_bright(
+    built: tuple[Model, NDArray[np.float64]], missed: float, share: float, gas: bool, cement: bool, left: float
+) -> None:
+    marked = replace(built[0].windows[1], gas=np.array([[gas]]), cement=np.array([[cement]]))
+    assert float(explained(np.array([[missed]]), np.array([[share]]), marked)[0, 0]) == pytest.approx(left)
+
+
+def test_voxels_beside_cement_along_the_slices_may_hold_some() -> None:
+    volume = slabs.thick().volume
+    hu = volume.hu.copy()
+    middle = np.round(volume.index_kji([0.0, 0.0, -(made_up.HEIGHT + made_up.DISC)])).astype(int)
+    hu[middle[0], middle[1] - 4 : middle[1] + 5, middle[2] - 4 : middle[2] + 5] = 2400
+    model, _ = build(SliceAxes.of(type(volume)(hu, volume.affine_lps_mm, "2.25.1", volume.sources)), shapes())
+    slices = [int(n) for n in np.flatnonzero(model.windows[2].cement.any(axis=0))]
+    assert len(slices) == 2
+    assert (model.windows[2].hu[:, slices].max(axis=0) > 700.0).tolist() == [False, True]
 
 
 def test_attenuations_times_their_slopes_are_what_is_expected(built: tuple[Model, NDArray[np.float64]]) -> None:

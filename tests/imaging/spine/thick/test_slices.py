@@ -44,7 +44,7 @@ def test_the_slope_is_that_of_the_density() -> None:
 
 def test_coordinates_are_millimetres_along_rows_columns_and_slices() -> None:
     volume = tilted()
-    assert SliceAxes.of(volume).pqt(volume.lps_mm([2.0, 3.0, 1.0])) == pytest.approx([0.8, 2.4, 10.0])
+    assert SliceAxes.of(volume).pqt_mm(volume.lps_mm([2.0, 3.0, 1.0])) == pytest.approx([0.8, 2.4, 10.0])
 
 
 def test_a_direction_within_the_slices_has_length_one() -> None:

@@ -133,6 +133,16 @@ def test_a_body_cut_by_the_scan_is_incomplete() -> None:
     assert not delineate(low, column.spine)[0].complete
 
 
+def test_an_endplate_beyond_the_scan_does_not_show() -> None:
+    volume = slabs.thick().volume
+    cut = round(volume.index_kji([0.0, 0.0, 6.0])[0])
+    low = Volume(volume.hu[:cut].copy(), volume.affine_lps_mm, "2.25.1", volume.sources[:cut])
+    shown = fitted(low, shapes()).shown[1:-1]
+    assert not shown[0, 0]
+    assert shown[0, 1]
+    assert shown[1:, :].all()
+
+
 def test_the_same_scan_gives_the_same_heights() -> None:
     column = slabs.thick()
     once, again = (delineate(column.volume, column.spine)[1].heights for _ in range(2))
